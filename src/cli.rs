@@ -1,0 +1,24 @@
+//! The command line: one file per subcommand, here only their list.
+
+use clap::{Parser, Subcommand};
+
+/// Watches a microscope's output folder, finds, follows and scores living cells.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {}
+
+/// Runs the chosen subcommand.
+///
+/// # Errors
+/// What the subcommand could not do, with the cause chain.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command {}
+}

@@ -1,0 +1,18 @@
+//! cytowatch: watches a microscope's output folder, takes every frame as it lands, finds, follows and scores the
+//! cells, and says when enough have been seen.
+
+pub mod alert;
+pub mod cells;
+pub mod cli;
+pub mod explain;
+pub mod frame;
+pub mod id;
+pub mod infer;
+pub mod learn;
+pub mod sample;
+pub mod serve;
+pub mod simulate;
+pub mod store;
+pub mod track;
+pub mod units;
+pub mod watch;
