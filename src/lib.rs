@@ -12,6 +12,7 @@ pub mod learn;
 pub mod sample;
 pub mod serve;
 pub mod simulate;
+pub mod status;
 pub mod store;
 pub mod track;
 pub mod units;
