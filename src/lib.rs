@@ -9,6 +9,7 @@ pub mod frame;
 pub mod id;
 pub mod infer;
 pub mod learn;
+pub mod pipeline;
 pub mod sample;
 pub mod serve;
 pub mod simulate;
