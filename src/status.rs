@@ -45,6 +45,7 @@ impl Stage {
 #[derive(Debug, Default)]
 pub struct StageGauge {
     beat_ms: AtomicU64,
+    active: AtomicU64,
     busy_us: AtomicU64,
     blocked_us: AtomicU64,
     frames: AtomicU64,
@@ -217,13 +218,25 @@ impl Status {
         gauge.queue_capacity.store(capacity as u64, Ordering::Relaxed);
     }
 
+    /// A stage begins to work on something; [`Status::add_work`] ends it.
+    pub fn begin(&self, stage: Stage) {
+        self.gauge(stage).active.fetch_add(1, Ordering::Relaxed);
+        self.beat(stage);
+    }
+
+    /// A stage's worker stopped working without a result (it was asked to end).
+    pub fn rest(&self, stage: Stage) {
+        self.gauge(stage).active.fetch_sub(1, Ordering::Relaxed);
+        self.beat(stage);
+    }
+
     /// Adds working time of a stage that finished `frames` frames.
     pub fn add_work(&self, stage: Stage, worked: Duration, frames: u64) {
         let gauge = self.gauge(stage);
         gauge.busy_us.fetch_add(worked.as_micros() as u64, Ordering::Relaxed);
         gauge.frames.fetch_add(frames, Ordering::Relaxed);
         metrics::histogram!("cytowatch_stage_duration_seconds", "stage" => stage.name()).record(worked.as_secs_f64());
-        self.beat(stage);
+        self.rest(stage);
     }
 
     /// Adds time that a stage waited for the full queue behind it.
@@ -313,8 +326,11 @@ impl Status {
         }
     }
 
+    /// A stage moves when it gave a sign of life lately, or has nothing to do.
     fn moves(&self, stage: Stage) -> bool {
-        self.beat_age(stage) <= self.stall_limit
+        let gauge = self.gauge(stage);
+        let idle = gauge.active.load(Ordering::Relaxed) == 0 && gauge.queue_depth.load(Ordering::Relaxed) == 0;
+        idle || self.beat_age(stage) <= self.stall_limit
     }
 
     fn beat_age(&self, stage: Stage) -> Duration {
@@ -369,15 +385,18 @@ mod tests {
     }
 
     #[test]
-    fn a_silent_stage_is_stuck() {
+    fn a_silent_stage_with_work_is_stuck_an_idle_one_is_not() {
         let status = Status::new(Identity::default(), Duration::ZERO);
         status.set_ready();
+        assert!(status.every_stage_moves());
+        status.begin(Stage::Cells);
         while status.now_ms() < 2 {
             std::hint::spin_loop();
         }
         assert!(!status.every_stage_moves());
-        let patient = Status::new(Identity::default(), Duration::from_secs(3600));
+        let patient = Status::new(Identity::default(), Duration::from_hours(1));
         patient.set_ready();
+        patient.begin(Stage::Cells);
         assert!(patient.every_stage_moves());
     }
 }

@@ -23,6 +23,8 @@ pub struct Next {
     pub time: TimeIndex,
     /// Whether it continues its field's tracks; false for late frames.
     pub linkable: bool,
+    /// The time point of its field that left before it.
+    pub before: Option<TimeIndex>,
 }
 
 /// A complete frame that is held back, and the time point it waits for.
@@ -85,7 +87,7 @@ impl Backlog {
         self.fovs.entry(fov).or_default().last_left = Some(last);
     }
 
-    /// Takes back that frames at `time` and later have left: they will come again.
+    /// Takes back that frames after `before` have left: they will come again.
     pub fn roll_back(&mut self, fov: FovId, before: Option<TimeIndex>) {
         self.fovs.entry(fov).or_default().last_left = before;
     }
@@ -140,12 +142,13 @@ impl Backlog {
         self.forget(frame, fov, time);
         self.told.remove(&frame);
         let queue = self.fovs.entry(fov).or_default();
-        let linkable = queue.last_left.is_none_or(|last| time > last);
+        let before = queue.last_left;
+        let linkable = before.is_none_or(|last| time > last);
         if linkable {
             queue.learn_step(time);
             queue.last_left = Some(time);
         }
-        Some(Next { frame, fov, time, linkable })
+        Some(Next { frame, fov, time, linkable, before })
     }
 
     /// Frames that have begun to be held back since the last call.

@@ -114,34 +114,11 @@ pub struct LedgerRow {
     pub settled: bool,
 }
 
-/// A frame that is still to be done, as loaded at start-up.
-#[derive(Debug, Clone)]
-pub struct OpenFrame {
-    /// The frame.
-    pub frame: FrameId,
-    /// Its field of view.
-    pub fov: FovId,
-    /// Its time point.
-    pub time: TimeIndex,
-    /// Path relative to the watched folder.
-    pub path: String,
-    /// Number of the plane inside its source.
-    pub plane_index: u32,
-    /// The source's version.
-    pub stamp: SourceStamp,
-    /// Complete (otherwise it waits).
-    pub ready: bool,
-    /// When it was found complete, ms since 1970 UTC.
-    pub closed_unix_ms: Option<i64>,
-    /// The process died while it was in flight.
-    pub suspect: bool,
-}
-
 /// What start-up found in flight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recovered {
-    /// Frames put back to be done again.
-    pub again: u64,
+    /// Frames with which the process has died before; they are to be done again, one at a time.
+    pub suspects: Vec<FrameId>,
     /// Frames given up: the process died with them too often.
     pub given_up: u64,
 }
@@ -209,8 +186,8 @@ impl Store {
             .map_err(doing("store the run's end"))
     }
 
-    /// Puts frames that were in flight when the process died back to be done again; gives up those with which it has
-    /// died `max_attempts` times.
+    /// Sends every frame that is not at its end back to waiting: the first scan finds those that are still there. Gives
+    /// up frames with which the process has died `max_attempts` times.
     ///
     /// # Errors
     /// When the database refuses.
@@ -225,14 +202,18 @@ impl Store {
         .await
         .map_err(doing("give up frames that killed the process"))?
         .rows_affected();
-        let again = sqlx::query(
-            "UPDATE frames SET state = 'ready', reason = 'in flight when the process ended' WHERE state = 'processing'",
+        sqlx::query(
+            "UPDATE frames SET state = 'waiting', reason = 'not looked at since the daemon started'
+             WHERE state IN ('seen', 'waiting', 'ready', 'processing')",
         )
         .execute(self.writer())
         .await
-        .map_err(doing("put back frames that were in flight"))?
-        .rows_affected();
-        Ok(Recovered { again, given_up })
+        .map_err(doing("send open frames back to waiting"))?;
+        let suspects = sqlx::query_scalar("SELECT frame_id FROM frames WHERE state = 'waiting' AND attempts > 0")
+            .fetch_all(self.writer())
+            .await
+            .map_err(doing("find frames that were in flight"))?;
+        Ok(Recovered { suspects: suspects.into_iter().map(FrameId).collect(), given_up })
     }
 
     /// All sources, for the scanner's first comparison.
@@ -262,42 +243,6 @@ impl Store {
             })
             .collect::<Result<_, sqlx::Error>>()
             .map_err(doing("read the known sources"))
-    }
-
-    /// All frames that wait or are ready.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn open_frames(&self) -> Result<Vec<OpenFrame>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT frame_id, fov_id, time_index, path, plane_index, size_bytes, modified_unix_ns,
-                    state = 'ready' AS ready, closed_unix_ms, state = 'ready' AND attempts > 0 AS suspect
-             FROM frames JOIN sources USING (source_id)
-             WHERE state IN ('waiting', 'ready') AND fov_id IS NOT NULL AND time_index IS NOT NULL
-             ORDER BY fov_id, time_index, frame_id",
-        )
-        .fetch_all(self.readers())
-        .await
-        .map_err(doing("load the open frames"))?;
-        rows.iter()
-            .map(|row| {
-                Ok(OpenFrame {
-                    frame: FrameId(row.try_get("frame_id")?),
-                    fov: FovId(row.try_get("fov_id")?),
-                    time: TimeIndex(row.try_get("time_index")?),
-                    path: row.try_get("path")?,
-                    plane_index: row.try_get::<i64, _>("plane_index")? as u32,
-                    stamp: SourceStamp {
-                        size_bytes: row.try_get("size_bytes")?,
-                        modified_unix_ns: row.try_get("modified_unix_ns")?,
-                    },
-                    ready: row.try_get("ready")?,
-                    closed_unix_ms: row.try_get("closed_unix_ms")?,
-                    suspect: row.try_get("suspect")?,
-                })
-            })
-            .collect::<Result<_, sqlx::Error>>()
-            .map_err(doing("read the open frames"))
     }
 
     /// The last linked time point of every field of view that has one.
@@ -452,9 +397,12 @@ async fn enter_one(
                              closed_unix_ms, first_seen_unix_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT (source_id, plane_index) DO UPDATE SET
-             fov_id = excluded.fov_id, time_index = excluded.time_index, channel = excluded.channel,
-             z_index = excluded.z_index, acquired_unix_ms = excluded.acquired_unix_ms, state = excluded.state,
-             reason = excluded.reason, code = excluded.code, closed_unix_ms = excluded.closed_unix_ms
+             fov_id = coalesce(excluded.fov_id, frames.fov_id), time_index = coalesce(excluded.time_index, frames.time_index),
+             channel = coalesce(excluded.channel, frames.channel), z_index = coalesce(excluded.z_index, frames.z_index),
+             acquired_unix_ms = coalesce(excluded.acquired_unix_ms, frames.acquired_unix_ms), state = excluded.state,
+             reason = excluded.reason, code = excluded.code,
+             closed_unix_ms = CASE WHEN ?13 THEN excluded.closed_unix_ms
+                                   ELSE coalesce(frames.closed_unix_ms, excluded.closed_unix_ms) END
          WHERE frames.state IN ('seen', 'waiting', 'ready') OR (?13 AND frames.state <> 'processing')
          RETURNING frame_id",
     )

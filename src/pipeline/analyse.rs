@@ -1,0 +1,123 @@
+//! From a complete file to the cells in it: what the workers do, one frame at a time.
+//!
+//! Stateless: any worker, any order, the same result. A library that panics on a frame fails that frame.
+
+use super::job::{Analysed, Found, Job, Outcome};
+use crate::cells::{self, DetectSettings};
+use crate::frame::{self, read::ReadError};
+use crate::status::{Stage, Status, monotonic_now};
+use crate::units::{PixelSize, PixelSizeError};
+use crate::watch::complete::Stamp;
+use async_channel::{Receiver, Sender};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use thiserror::Error;
+
+/// Why a frame has no cells to show.
+#[derive(Debug, Error)]
+pub enum AnalyseError {
+    /// The file could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Nobody knows how large a pixel is.
+    #[error("the file does not tell its pixel size: set instrument.pixel_size_um")]
+    NoPixelSize,
+    /// The file tells an impossible pixel size.
+    #[error("the file tells an impossible pixel size: set instrument.pixel_size_um")]
+    PixelSize(#[source] PixelSizeError),
+    /// The file is not the version that was found complete.
+    #[error("the file changed while it was read")]
+    Changed,
+    /// A defect of this software or of a library.
+    #[error("a defect stopped the analysis of this frame: {0}; please report it with the file")]
+    Defect(String),
+}
+
+impl AnalyseError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Read(error) => error.code(),
+            Self::NoPixelSize => "no_pixel_size",
+            Self::PixelSize(_) => "impossible_pixel_size",
+            Self::Changed => "changed_while_read",
+            Self::Defect(_) => "defect",
+        }
+    }
+
+    /// Whether the frame is to be looked at again rather than failed.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_retryable(),
+            Self::Changed => true,
+            _ => false,
+        }
+    }
+}
+
+/// What the workers need to know about the instrument.
+#[derive(Debug, Clone, Copy)]
+pub struct Optics {
+    /// Pixel size from the configuration; otherwise each file's own.
+    pub pixel_size: Option<PixelSize>,
+    /// Coarse diameter of a cell, um.
+    pub cell_diameter_um: f64,
+}
+
+/// Takes frames from `jobs` until the queue is closed; runs on a thread of its own.
+pub fn work(jobs: &Receiver<Job>, found: &Sender<Analysed>, optics: Optics, status: &Status) {
+    while let Ok(job) = jobs.recv_blocking() {
+        status.begin(Stage::Cells);
+        let began = monotonic_now();
+        let span = tracing::debug_span!("frame", frame = job.next.frame.0, fov = job.next.fov.0, time = job.next.time.0);
+        let outcome = span.in_scope(|| analyse(&job, optics));
+        status.add_work(Stage::Cells, began.elapsed(), 1);
+        let began = monotonic_now();
+        if found.send_blocking(Analysed { job, outcome }).is_err() {
+            return;
+        }
+        status.add_blocked(Stage::Cells, began.elapsed());
+    }
+}
+
+fn analyse(job: &Job, optics: Optics) -> Outcome<Box<Found>> {
+    let result = catch_unwind(AssertUnwindSafe(|| read_and_find(job, optics)))
+        .unwrap_or_else(|panic| Err(AnalyseError::Defect(panic_text(panic.as_ref()))));
+    match result {
+        Ok(found) => Outcome::Result(Box::new(found)),
+        Err(error) if error.is_retryable() => Outcome::Again { reason: super::chain(&error) },
+        Err(error) => Outcome::Failed { code: error.code(), reason: super::chain(&error) },
+    }
+}
+
+fn read_and_find(job: &Job, optics: Optics) -> Result<Found, AnalyseError> {
+    let mut source = frame::read::open(&job.path)?;
+    let told = source.planes().get(job.plane_index).and_then(|plane| plane.pixel_size_um);
+    let pixel_size = match (optics.pixel_size, told) {
+        (Some(configured), _) => configured,
+        (None, Some(um)) => PixelSize::new(um).map_err(AnalyseError::PixelSize)?,
+        (None, None) => return Err(AnalyseError::NoPixelSize),
+    };
+    let plane = source.read(job.plane_index)?;
+    drop(source);
+    // The second look: what was read is the version that was found complete. A container that grows at its end keeps
+    // its earlier planes.
+    let now = Stamp::look(&job.path).map_err(|source| ReadError::from_io(&job.path, source))?;
+    let grew = job.may_grow && job.stamp.may_have_grown_to(now);
+    if !job.stamp.is_same(now) && !grew {
+        return Err(AnalyseError::Changed);
+    }
+    let size_px = (plane.width_px(), plane.height_px());
+    let corrected = frame::correct(plane, pixel_size);
+    let settings = DetectSettings { pixel_size, cell_diameter_um: optics.cell_diameter_um, ..DetectSettings::default() };
+    let cells = cells::find(&corrected, &settings);
+    Ok(Found { size_px, pixel_size, quality: corrected.quality, cells })
+}
+
+/// What a panic said.
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_owned())
+}

@@ -1,0 +1,232 @@
+//! The last stage: restores the order within each field, links tracks, commits.
+//!
+//! The only stage with a memory (the linkers), and that memory is committed with each frame: after a restart it is
+//! read back from the database, so that tracks come out the same whether or not the process died in between.
+
+use super::job::{Done, End, Found, Job, Outcome, Scored, Ticket};
+use super::persist::persist;
+use crate::cells::FrameVerdict;
+use crate::id::{BundleId, FovId, RunId};
+use crate::infer::Inference;
+use crate::status::{Stage, Status, monotonic_now, unix_ms};
+use crate::store::record::{CellRecord, CellScore, CellTrack, FrameRecord};
+use crate::store::{Store, StoreError};
+use crate::track::{LinkSettings, Linker, Observation};
+use async_channel::{Receiver, Sender};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// What the recorder needs besides its queues.
+#[derive(Debug)]
+pub struct Recorder {
+    /// Where results go.
+    pub store: Store,
+    /// The shared picture.
+    pub status: Arc<Status>,
+    /// The run that results are attributed to.
+    pub run: RunId,
+    /// The bundle that scored them.
+    pub bundle: BundleId,
+    /// How cells are linked.
+    pub link: LinkSettings,
+    /// Asked to stop.
+    pub stop: watch::Receiver<bool>,
+    fields: BTreeMap<FovId, Field>,
+}
+
+/// A field's place in its order.
+#[derive(Debug, Default)]
+struct Field {
+    due: Option<Ticket>,
+    /// Epoch whose remaining frames are put back because one of them has to be read again.
+    broken: Option<u64>,
+    early: BTreeMap<Ticket, Scored>,
+    linker: Option<Linker>,
+}
+
+impl Recorder {
+    /// A recorder with no memory yet.
+    pub fn new(
+        (store, status): (Store, Arc<Status>),
+        (run, bundle): (RunId, BundleId),
+        link: LinkSettings,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self { store, status, run, bundle, link, stop, fields: BTreeMap::new() }
+    }
+
+    /// Takes frames from `scored` until the queue is closed; tells `done` how each ended.
+    ///
+    /// # Errors
+    /// When the database refuses for a reason that does not pass.
+    pub async fn run(mut self, scored: Receiver<Scored>, done: Sender<Done>) -> Result<(), StoreError> {
+        while let Ok(frame) = scored.recv().await {
+            let fov = frame.job.next.fov;
+            let field = self.fields.entry(fov).or_default();
+            field.early.insert(frame.job.ticket, frame);
+            while let Some(frame) = self.fields.entry(fov).or_default().take_due() {
+                self.status.begin(Stage::Record);
+                let began = monotonic_now();
+                let end = self.finish(frame).await?;
+                self.status.add_work(Stage::Record, began.elapsed(), 1);
+                if done.send(end).await.is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, Scored { job, outcome }: Scored) -> Result<Done, StoreError> {
+        let next = job.next;
+        let field = self.fields.entry(next.fov).or_default();
+        if field.broken == Some(job.ticket.epoch) {
+            let reason = "an earlier frame of this field is being read again";
+            let store = &self.store;
+            persist(&self.status, Stage::Record, &mut self.stop, async || store.put_back(&[next.frame], reason).await)
+                .await?;
+            return Ok(Done { next, end: End::PutBack });
+        }
+        match outcome {
+            Outcome::Result((found, inferences)) => {
+                self.record(&job, *found, inferences).await?;
+                Ok(Done { next, end: End::Recorded })
+            }
+            Outcome::Failed { code, reason } => {
+                tracing::error!(frame = next.frame.0, path = %job.path.display(), code, "frame failed: {reason}");
+                let store = &self.store;
+                persist(&self.status, Stage::Record, &mut self.stop, async || {
+                    store.fail(next.frame, code, &reason).await
+                })
+                .await?;
+                self.status.count(|counts| {
+                    counts.failed += 1;
+                    *counts.failed_by_code.entry(code.to_owned()).or_default() += 1;
+                });
+                metrics::counter!("cytowatch_frames_failed_total", "code" => code).increment(1);
+                Ok(Done { next, end: End::Failed })
+            }
+            Outcome::Again { reason } => {
+                tracing::warn!(frame = next.frame.0, path = %job.path.display(), "frame is looked at again: {reason}");
+                field.broken = Some(job.ticket.epoch);
+                let store = &self.store;
+                persist(&self.status, Stage::Record, &mut self.stop, async || {
+                    store.wait_again(next.frame, &reason).await
+                })
+                .await?;
+                Ok(Done { next, end: End::Again })
+            }
+        }
+    }
+
+    async fn record(
+        &mut self,
+        job: &Job,
+        found: Found,
+        inferences: Vec<Option<Inference>>,
+    ) -> Result<(), StoreError> {
+        let next = job.next;
+        let usable = found.cells.verdict == FrameVerdict::Usable;
+        let mut linker = self.linker(next.fov).await?;
+        // An unusable frame has no cells to link; it is a gap that the linker bridges or not.
+        let tracks: Vec<Option<CellTrack>> = if next.linkable && usable {
+            let seen: Vec<Observation> = found.cells.cells.iter().map(Observation::of).collect();
+            let links = linker.link(next.time, &seen, self.link, found.pixel_size);
+            links.iter().map(|link| Some(CellTrack { number: link.number, parent: link.parent })).collect()
+        } else {
+            vec![None; found.cells.cells.len()]
+        };
+        let linker_state = if next.linkable { Some(state_text(&linker)?) } else { None };
+        let cells: Vec<CellRecord> = found
+            .cells
+            .cells
+            .into_iter()
+            .zip(inferences)
+            .zip(tracks)
+            .map(|((cell, inference), track)| CellRecord {
+                cell,
+                score: inference.map(|inference| cell_score(&inference, found.cells.verdict)),
+                track,
+            })
+            .collect();
+        let cell_count = cells.len() as u64;
+        let record = FrameRecord {
+            frame: next.frame,
+            fov: next.fov,
+            time: next.time,
+            bundle: self.bundle,
+            run: self.run,
+            size_px: found.size_px,
+            pixel_size: found.pixel_size,
+            quality: found.quality,
+            verdict: found.cells.verdict,
+            cells,
+            linker_state,
+        };
+        let store = &self.store;
+        persist(&self.status, Stage::Record, &mut self.stop, async || store.record(&record, unix_ms()).await).await?;
+        if next.linkable {
+            self.fields.entry(next.fov).or_default().linker = Some(linker);
+        }
+        self.status.count(|counts| {
+            counts.recorded += 1;
+            counts.cells += cell_count;
+        });
+        metrics::counter!("cytowatch_frames_recorded_total").increment(1);
+        metrics::counter!("cytowatch_cells_recorded_total").increment(cell_count);
+        let latency_ms = unix_ms().saturating_sub(job.closed_unix_ms);
+        self.status.committed(u64::try_from(latency_ms).ok().map(Duration::from_millis));
+        Ok(())
+    }
+
+    /// A copy of the field's linker, to be kept only when the frame is committed.
+    async fn linker(&mut self, fov: FovId) -> Result<Linker, StoreError> {
+        if let Some(linker) = self.fields.entry(fov).or_default().linker.clone() {
+            return Ok(linker);
+        }
+        let Some(text) = self.store.linker_state(fov).await? else { return Ok(Linker::default()) };
+        serde_json::from_str(&text).map_err(|error| StoreError::Unreadable {
+            what: format!("the tracking memory of field of view {fov}: {error}"),
+        })
+    }
+}
+
+impl Field {
+    /// The frame whose turn it is, if it has come.
+    fn take_due(&mut self) -> Option<Scored> {
+        let (&ticket, _) = self.early.first_key_value()?;
+        let due = match self.due {
+            Some(due) if due.epoch == ticket.epoch => due,
+            // A new epoch begins at 0; frames of the one before all came earlier in the order of tickets.
+            _ => Ticket { epoch: ticket.epoch, number: 0 },
+        };
+        if ticket != due {
+            return None;
+        }
+        self.due = Some(Ticket { epoch: due.epoch, number: due.number + 1 });
+        self.early.remove(&ticket)
+    }
+}
+
+fn state_text(linker: &Linker) -> Result<String, StoreError> {
+    serde_json::to_string(linker)
+        .map_err(|error| StoreError::Unreadable { what: format!("the tracking memory cannot be written: {error}") })
+}
+
+fn cell_score(inference: &Inference, verdict: FrameVerdict) -> CellScore {
+    let withheld = match verdict {
+        FrameVerdict::Usable | FrameVerdict::Empty => inference.withheld.map(crate::infer::Withheld::code),
+        FrameVerdict::OutOfFocus => Some("frame_out_of_focus"),
+        FrameVerdict::TooDense => Some("frame_too_dense"),
+        FrameVerdict::WrongKind => Some("frame_wrong_kind"),
+    };
+    CellScore {
+        latent: inference.latent,
+        logit: inference.logit,
+        score: inference.score,
+        distance: inference.distance,
+        withheld,
+    }
+}
