@@ -10,6 +10,7 @@ pub mod id;
 pub mod infer;
 pub mod learn;
 pub mod pipeline;
+pub mod picture;
 pub mod sample;
 pub mod serve;
 pub mod simulate;
