@@ -94,13 +94,13 @@ fn jpeg_is_whole(mut rest: &[u8]) -> bool {
     }
 }
 
-fn reader(bytes: &[u8], largest_bytes: u64) -> Result<ImageReader<Cursor<&[u8]>>, PictureError> {
+fn reader(bytes: &[u8], largest_bytes: u64) -> ImageReader<Cursor<&[u8]>> {
     let format = if bytes.starts_with(PNG_SIGNATURE) { ImageFormat::Png } else { ImageFormat::Jpeg };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(largest_bytes);
     reader.limits(limits);
-    Ok(reader)
+    reader
 }
 
 /// Width and height, px, from the header.
@@ -108,7 +108,7 @@ fn reader(bytes: &[u8], largest_bytes: u64) -> Result<ImageReader<Cursor<&[u8]>>
 /// # Errors
 /// [`PictureError::Decode`] when the header is not whole or not sound.
 pub fn size_px(bytes: &[u8]) -> Result<(usize, usize), PictureError> {
-    let (width, height) = reader(bytes, u64::MAX)?.into_dimensions().map_err(PictureError::from_decoding)?;
+    let (width, height) = reader(bytes, u64::MAX).into_dimensions().map_err(PictureError::from_decoding)?;
     Ok((width as usize, height as usize))
 }
 
@@ -118,7 +118,7 @@ pub fn size_px(bytes: &[u8]) -> Result<(usize, usize), PictureError> {
 /// - [`PictureError::TooLarge`] when decoding would take more than `largest_bytes`.
 /// - [`PictureError::Decode`], [`PictureError::Unsupported`].
 pub fn decode_gray(bytes: &[u8], largest_bytes: u64) -> Result<Plane, PictureError> {
-    let decoded = reader(bytes, largest_bytes)?.decode().map_err(PictureError::from_decoding)?;
+    let decoded = reader(bytes, largest_bytes).decode().map_err(PictureError::from_decoding)?;
     let (width, height) = (decoded.width() as usize, decoded.height() as usize);
     let gray = |rgb: [f32; 3]| luminance(rgb[0], rgb[1], rgb[2]);
     let (counts, full_scale) = match decoded {

@@ -182,7 +182,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const PATIENCE: Patience = Patience { settle: Duration::from_millis(250), give_up: Duration::from_secs(60) };
+    const PATIENCE: Patience = Patience { settle: Duration::from_millis(250), give_up: Duration::from_mins(1) };
 
     fn stamp(size_bytes: u64, modified_unix_ns: i64) -> Stamp {
         Stamp { size_bytes, modified_unix_ns, inode: 7 }

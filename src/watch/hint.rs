@@ -164,12 +164,13 @@ fn hints_of(event: Event) -> Vec<Hint> {
     let mut paths = event.paths;
     let closed = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
-        EventKind::Access(_) | EventKind::Remove(_) => return Vec::new(),
+        EventKind::Access(_) | EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(RenameMode::From)) => {
+            return Vec::new();
+        }
         // A folder may hold files before the kernel watches it, and one renamed into place holds many.
         EventKind::Create(CreateKind::Folder) => return vec![Hint::Rescan],
         // A hard link makes no other event than this; a plain new file is looked at again when it is closed.
         EventKind::Create(_) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Metadata(_)) => false,
-        EventKind::Modify(ModifyKind::Name(RenameMode::From)) => return Vec::new(),
         EventKind::Modify(ModifyKind::Name(mode)) => {
             if mode == RenameMode::Both {
                 paths = paths.split_off(1.min(paths.len()));
@@ -226,7 +227,7 @@ mod tests {
         let closed = |path: &PathBuf| Hint::Path { path: path.clone(), closed: true };
         let got = hints_until(&hints, |got| got.contains(&closed(&second)));
         assert!(got.contains(&closed(&first)), "{got:?}");
-        assert_eq!(got.iter().filter(|hint| matches!(hint, Hint::Path { closed: true, .. })).count() >= 2, true);
+        assert!(got.iter().filter(|hint| matches!(hint, Hint::Path { closed: true, .. })).count() >= 2);
         assert!(!got.contains(&Hint::Rescan), "{got:?}");
     }
 

@@ -178,7 +178,7 @@ impl Template {
     pub fn new(written: &str) -> Result<Self, TemplateError> {
         let template = || written.to_owned();
         let parts = parse(written)?;
-        let mut expression = String::from("^(?s-u:");
+        let mut expression = String::from("^(?s:");
         let mut seen: Vec<&str> = Vec::new();
         let mut open_ended = false;
         for part in &parts {
@@ -193,7 +193,7 @@ impl Template {
                         return Err(TemplateError::Touching { template: template(), part: (*name).to_owned() });
                     }
                     open_ended = is_text;
-                    expression.push_str(&format!("(?P<{name}>{})", if is_text { "[^/]+?" } else { "[0-9]+" }));
+                    expression.push_str(&["(?P<", name, ">", if is_text { "[^/]+?" } else { "[0-9]+" }, ")"].concat());
                 }
                 Part::Star => expression.push_str("[^/]*?"),
                 Part::AnyDepth => expression.push_str(".*?"),
@@ -204,8 +204,6 @@ impl Template {
             }
         }
         expression.push_str(")$");
-        // Text parts work on whole characters; only the digits and the dots may be bytes.
-        let expression = expression.replace("(?s-u:", "(?s:");
         let expression = Regex::new(&expression)
             .map_err(|source| TemplateError::Compile { template: template(), source: Box::new(source) })?;
         Ok(Self { written: template(), parts, expression })

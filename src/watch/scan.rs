@@ -5,12 +5,13 @@
 //! opened (read-only) only when two cheap looks agree, and never again once their planes are handed over, unless
 //! they change.
 
+mod walk;
+
 use crate::frame::read::{self, Completeness, PlaneFacts};
 use crate::watch::complete::{Evidence, Look, Patience, Stamp, Stillness, is_temporary_name};
 use crate::watch::naming::{FrameName, NameError, Naming};
+use crate::watch::scan::walk::Walk;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::Metadata;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -202,25 +203,15 @@ impl Scanner {
 
     /// Walks the whole folder at `now` (any steady clock, the same at every call).
     pub fn scan(&mut self, now: Duration) -> Scan {
-        let mut walk = Walk::default();
-        walk.folder(&self.folder, "", 0);
-        walk.files.sort_by(|left, right| left.0.cmp(&right.0));
-        walk.problems.sort();
+        let walk = Walk::of(&self.folder);
         let mut changes = Vec::new();
         for (path, stamp) in &walk.files {
-            self.look(path, *stamp, Evidence::None, now, &mut changes);
+            self.look(path, Glance { stamp: *stamp, evidence: Evidence::None, now }, &mut changes);
         }
-        let unseen = |path: &str| walk.files.binary_search_by(|(other, _)| other.as_str().cmp(path)).is_err();
-        let hidden = |path: &str| {
-            walk.problems.iter().any(|problem| {
-                problem.path.is_empty()
-                    || path.strip_prefix(problem.path.as_str()).is_some_and(|rest| rest.starts_with('/'))
-            })
-        };
         let missing: Vec<String> = self
             .known
             .iter()
-            .filter(|(path, known)| !known.gone && unseen(path) && !hidden(path))
+            .filter(|(path, known)| !known.gone && !walk.has(path) && !walk.hides(path))
             .map(|(path, _)| path.clone())
             .collect();
         for path in missing {
@@ -256,12 +247,11 @@ impl Scanner {
     }
 
     fn poke_at(&mut self, path: &str, evidence: Evidence, now: Duration, changes: &mut Vec<Change>) {
-        match std::fs::symlink_metadata(self.folder.join(path)) {
-            Ok(facts) if facts.is_file() => self.look(path, Stamp::of(&facts), evidence, now, changes),
-            Ok(_) => {}
-            // Only a scan, which sees whether the whole folder is there, may say that a file is gone for good; a file
-            // that was being written and is renamed away is nothing to report at all.
-            Err(_) => {}
+        // Only a scan, which sees whether the whole folder is there, may say that a file is gone.
+        if let Ok(facts) = std::fs::symlink_metadata(self.folder.join(path))
+            && facts.is_file()
+        {
+            self.look(path, Glance { stamp: Stamp::of(&facts), evidence, now }, changes);
         }
     }
 
@@ -280,8 +270,11 @@ impl Scanner {
         changes.push(Change { path: path.to_owned(), stamp, what: What::Vanished });
     }
 
-    fn look(&mut self, path: &str, stamp: Stamp, evidence: Evidence, now: Duration, changes: &mut Vec<Change>) {
-        let stamp = if self.rules.inodes_are_stable { stamp } else { Stamp { inode: Stamp::ANY_INODE, ..stamp } };
+    fn look(&mut self, path: &str, mut glance: Glance, changes: &mut Vec<Change>) {
+        if !self.rules.inodes_are_stable {
+            glance.stamp.inode = Stamp::ANY_INODE;
+        }
+        let Glance { stamp, now, .. } = glance;
         let change = |what| Change { path: path.to_owned(), stamp, what };
         let Some(known) = self.known.get_mut(path) else {
             if self.rules.naming.is_ignored(path) {
@@ -300,7 +293,7 @@ impl Scanner {
                     return;
                 }
             }
-            self.judge(path, stamp, evidence, now, changes);
+            self.judge(path, glance, changes);
             return;
         };
         known.gone = false;
@@ -317,11 +310,12 @@ impl Scanner {
             }
             State::Watching(_) => {}
         }
-        self.judge(path, stamp, evidence, now, changes);
+        self.judge(path, glance, changes);
     }
 
     /// One look at a file that is waited for; opens it when it is time.
-    fn judge(&mut self, path: &str, stamp: Stamp, evidence: Evidence, now: Duration, changes: &mut Vec<Change>) {
+    fn judge(&mut self, path: &str, glance: Glance, changes: &mut Vec<Change>) {
+        let Glance { stamp, evidence, now } = glance;
         let patience = self.rules.patience;
         let Some(Known { state: State::Watching(watching), .. }) = self.known.get_mut(path) else { return };
         let look = watching.stillness.look(stamp, now, evidence, patience);
@@ -333,9 +327,16 @@ impl Scanner {
         if watching.judged == Some(stamp) && !given_up && evidence == Evidence::None {
             return;
         }
-        let verdict = self.open(path, stamp);
-        match verdict {
-            Verdict::Take { planes, rest } => self.hand_over(path, stamp, planes, rest, given_up, changes),
+        match self.open(path, stamp) {
+            Verdict::Take { planes, rest } => {
+                self.hand_over(path, stamp, planes, changes);
+                if rest && !given_up {
+                    self.judged(path, stamp);
+                    self.wait(path, stamp, "truncated", changes);
+                } else {
+                    self.settle(path, stamp);
+                }
+            }
             Verdict::Changed => {
                 if let Some(Known { state: State::Watching(watching), .. }) = self.known.get_mut(path) {
                     *watching = Watching { reason: watching.reason, ..Watching::begin(stamp, now) };
@@ -347,8 +348,8 @@ impl Scanner {
                     self.settle(path, stamp);
                     changes.push(Change { path: path.to_owned(), stamp, what: What::Failed { code, message } });
                 } else {
-                    if let Some(Known { state: State::Watching(watching), .. }) = self.known.get_mut(path) {
-                        watching.judged = stays.then_some(stamp);
+                    if stays {
+                        self.judged(path, stamp);
                     }
                     self.wait(path, stamp, code, changes);
                 }
@@ -393,44 +394,31 @@ impl Scanner {
         }
     }
 
-    fn hand_over(
-        &mut self,
-        path: &str,
-        stamp: Stamp,
-        mut planes: Vec<PlaneFacts>,
-        rest: bool,
-        given_up: bool,
-        changes: &mut Vec<Change>,
-    ) {
+    fn hand_over(&mut self, path: &str, stamp: Stamp, mut planes: Vec<PlaneFacts>, changes: &mut Vec<Change>) {
         let Some(known) = self.known.get_mut(path) else { return };
         let name = known.name.clone().unwrap_or_default();
         let indices: BTreeSet<usize> = planes.iter().map(|plane| plane.index).collect();
         let what = match known.handed_over_at {
             None => Some(What::Complete { name, planes }),
             Some(before) if before.is_same(stamp) => None,
+            // A stack keeps what it had. Of a file with one plane nothing says that it does: it counts as rewritten.
             Some(before)
-                if before.may_have_grown_to(stamp)
-                    && indices.is_superset(&known.handed_over)
-                    && indices.len() > known.handed_over.len() =>
+                if before.may_have_grown_to(stamp) && indices.len() > 1 && indices.is_superset(&known.handed_over) =>
             {
                 planes.retain(|plane| !known.handed_over.contains(&plane.index));
-                Some(What::Grew { name, planes })
+                (!planes.is_empty()).then_some(What::Grew { name, planes })
             }
-            // Growing in bytes but not yet in planes.
-            Some(before) if rest && before.may_have_grown_to(stamp) && indices == known.handed_over => None,
             Some(_) => Some(What::Rewritten { name, planes }),
         };
         known.handed_over = indices;
         known.handed_over_at = Some(stamp);
-        if rest && !given_up {
-            if let State::Watching(watching) = &mut known.state {
-                watching.judged = Some(stamp);
-            }
-            changes.extend(what.map(|what| Change { path: path.to_owned(), stamp, what }));
-            self.wait(path, stamp, "truncated", changes);
-        } else {
-            changes.extend(what.map(|what| Change { path: path.to_owned(), stamp, what }));
-            self.settle(path, stamp);
+        changes.extend(what.map(|what| Change { path: path.to_owned(), stamp, what }));
+    }
+
+    /// Remembers that it was opened like this and is not whole.
+    fn judged(&mut self, path: &str, stamp: Stamp) {
+        if let Some(Known { state: State::Watching(watching), .. }) = self.known.get_mut(path) {
+            watching.judged = Some(stamp);
         }
     }
 
@@ -449,6 +437,14 @@ impl Scanner {
             changes.push(Change { path: path.to_owned(), stamp, what: What::Waiting { reason } });
         }
     }
+}
+
+/// One cheap look at a file.
+#[derive(Debug, Clone, Copy)]
+struct Glance {
+    stamp: Stamp,
+    evidence: Evidence,
+    now: Duration,
 }
 
 enum Verdict {
@@ -480,60 +476,6 @@ impl Known {
 
 fn failed_name(error: &NameError) -> What {
     What::Failed { code: error.code(), message: error.to_string() }
-}
-
-/// One walk through the folder.
-#[derive(Default)]
-struct Walk {
-    files: Vec<(String, Stamp)>,
-    problems: Vec<Problem>,
-}
-
-impl Walk {
-    fn folder(&mut self, folder: &Path, relative: &str, depth: usize) {
-        let entries = match std::fs::read_dir(folder) {
-            Ok(entries) => entries,
-            Err(error) => {
-                let gone = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
-                // A folder below that went away between two steps is nothing to report.
-                if relative.is_empty() || !gone {
-                    self.problem(relative, if gone { "folder_gone" } else { "folder_unreadable" });
-                }
-                return;
-            }
-        };
-        for entry in entries {
-            let Ok(entry) = entry else {
-                // The listing broke off: what has not been listed is not gone.
-                self.problem(relative, "folder_unreadable");
-                return;
-            };
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else {
-                self.problem(&format!("{relative}/{}", name.to_string_lossy()), "name_not_text");
-                continue;
-            };
-            if is_temporary_name(name) {
-                continue;
-            }
-            let path = if relative.is_empty() { name.to_owned() } else { format!("{relative}/{name}") };
-            // Without following links. A file that is gone by now is left out.
-            let Ok(facts): Result<Metadata, _> = entry.metadata() else { continue };
-            if facts.is_file() {
-                self.files.push((path, Stamp::of(&facts)));
-            } else if facts.is_symlink() {
-                self.problem(&path, "symlink_skipped");
-            } else if facts.is_dir() && depth >= DEEPEST_FOLDER {
-                self.problem(&path, "too_deep");
-            } else if facts.is_dir() {
-                self.folder(&entry.path(), &path, depth + 1);
-            }
-        }
-    }
-
-    fn problem(&mut self, path: &str, code: &'static str) {
-        self.problems.push(Problem { path: path.to_owned(), code });
-    }
 }
 
 #[cfg(test)]

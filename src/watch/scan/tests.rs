@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Instant;
 
 const SETTLE: Duration = Duration::from_millis(250);
-const GIVE_UP: Duration = Duration::from_secs(60);
+const GIVE_UP: Duration = Duration::from_mins(1);
 
 fn ms(value: u64) -> Duration {
     Duration::from_millis(value)
@@ -284,10 +284,10 @@ fn unreadable_folders_and_files_wait() {
     fs::write(inside.join("s1_t1.tif"), tiff(1, 0)).unwrap();
     let path = folder.path().join("s1_t2.tif");
     fs::write(&path, tiff(1, 0)).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap();
     scanner.scan(ms(0));
     assert!(words(&scanner.scan(ms(300)).changes).contains(&"s1_t2.tif waiting permission_denied".to_owned()));
-    fs::set_permissions(&inside, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&inside, fs::Permissions::from_mode(0o0)).unwrap();
     let scan = scanner.scan(ms(600));
     fs::set_permissions(&inside, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(scan.problems, [Problem { path: "in".to_owned(), code: "folder_unreadable" }]);
