@@ -3,6 +3,8 @@
 //! Takes a frame that is complete on disk, gives a [`CorrectedFrame`]. Everything here is stateless: the same file
 //! gives the same numbers in any order and after any restart.
 
+pub mod read;
+
 use serde::{Deserialize, Serialize};
 
 /// One plane: `[height, width]` camera counts, row after row.

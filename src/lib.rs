@@ -9,6 +9,7 @@ pub mod frame;
 pub mod id;
 pub mod infer;
 pub mod learn;
+pub mod picture;
 pub mod pipeline;
 pub mod sample;
 pub mod serve;
