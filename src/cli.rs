@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand, here only their list.
 
+pub mod runtime;
+
 use clap::{Parser, Subcommand};
 
 /// Watches a microscope's output folder, finds, follows and scores living cells.
@@ -13,12 +15,17 @@ pub struct Cli {
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Fetch ONNX Runtime, and say which one would be loaded.
+    Runtime(runtime::Args),
+}
 
 /// Runs the chosen subcommand.
 ///
 /// # Errors
 /// What the subcommand could not do, with the cause chain.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
-    match cli.command {}
+    match cli.command {
+        Command::Runtime(args) => runtime::run(&args),
+    }
 }

@@ -1,7 +1,196 @@
 //! From crops to latent descriptors and scores: the model bundle and the two engines that run it.
+//!
+//! Takes the crops of one frame, gives an [`Inference`] each, in their order. Promises: the same crops in the same
+//! frame give the same bits with the same engine, whatever else is going on; no number that is not finite comes out; a
+//! bundle that does not keep its [contract](bundle) never gets as far as [`Model`].
+//!
+//! ```text
+//! bundle folder --> bundle --> engine::choose --> Model::describe: crops --> latent --> logit, score   (discriminant)
+//!                                |      |                                        '----> distance, withheld (validity)
+//!                        ort (onnx)    rten (builtin)
+//! ```
+//!
+//! A network is written by [`onnx_graph`] from the plain weights of [`architecture`]; [`untrained`] makes a whole small
+//! bundle that way, for tests; [`runtime`] fetches ONNX Runtime.
+
+pub mod architecture;
+pub mod builtin;
+pub mod bundle;
+pub mod discriminant;
+pub mod engine;
+mod error;
+pub mod npy;
+pub mod onnx;
+pub mod onnx_graph;
+pub mod runtime;
+pub mod untrained;
+pub mod validity;
+
+pub use engine::EngineChoice;
+pub use error::{Cause, InferError};
+pub use validity::Withheld;
+
+use crate::cells::Crop;
+use bundle::Bundle;
+use engine::Engine;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use validity::Domain;
 
 /// Length of a latent descriptor (method.md 6).
 pub const LATENT_LEN: usize = 56;
 
 /// A crop's latent descriptor: about N(0, 1) per feature on the training set.
 pub type Latent = [f32; LATENT_LEN];
+
+/// Largest difference between a test tensor and what an engine makes of it, in latent units and in grey of 0..=1.
+const TEST_TOLERANCE: f32 = 1e-4;
+
+/// Which model, run how.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct InferSettings {
+    /// The bundle's folder.
+    pub bundle: PathBuf,
+    /// `auto`, `ort` or `rten`.
+    pub engine: EngineChoice,
+    /// The ONNX Runtime to load; absent: look in the usual places.
+    pub runtime_library: Option<PathBuf>,
+    /// Threads inside one network run; 0: as many as there are cores.
+    pub threads: usize,
+}
+
+impl Default for InferSettings {
+    fn default() -> Self {
+        Self { bundle: PathBuf::from("models/default"), engine: EngineChoice::Auto, runtime_library: None, threads: 0 }
+    }
+}
+
+/// What the model says about one crop. Every number is finite.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inference {
+    /// The latent descriptor.
+    pub latent: Latent,
+    /// Log odds of "high".
+    pub logit: f64,
+    /// Posterior of "high", 0..=1.
+    pub score: f64,
+    /// Mahalanobis distance to the training set, >= 0.
+    pub distance: f64,
+    /// Why the score must not be shown or counted; `None` when it may.
+    pub withheld: Option<Withheld>,
+}
+
+/// A bundle in an engine, ready to describe crops. It belongs to one thread at a time.
+#[derive(Debug)]
+pub struct Model {
+    bundle: Bundle,
+    engine: Box<dyn Engine>,
+    fallback: Option<InferError>,
+    domain: Domain,
+    decoder_tested: bool,
+}
+
+impl Model {
+    /// Reads the bundle, starts the engine, and lets it reproduce the bundle's test tensor.
+    ///
+    /// # Errors
+    /// - Any `bundle_*` code and `test_tensor` when the bundle breaks its contract.
+    /// - `library_*` when ONNX Runtime is demanded and cannot be had.
+    /// - `engine_load`, `engine_run` when the engine fails.
+    pub fn load(settings: &InferSettings) -> Result<Self, InferError> {
+        let bundle = Bundle::read(&settings.bundle)?;
+        let domain = Domain::new(&bundle.facts.latent, bundle.facts.validity.distance_limit)?;
+        let (mut engine, fallback) = engine::choose(settings, &bundle)?;
+        let latents = engine.embed(std::slice::from_ref(&bundle.tests.crop))?;
+        reproduces(&bundle.encoder.name, engine.name(), latents.as_flattened(), &bundle.tests.latent)?;
+        Ok(Self { bundle, engine, fallback, domain, decoder_tested: false })
+    }
+
+    /// Describes the crops of one frame, in their order.
+    ///
+    /// # Errors
+    /// - `not_finite` when a crop, or what the network makes of it, holds NaN or infinity.
+    /// - `engine_run` when the engine fails.
+    pub fn describe(&mut self, crops: &[Crop]) -> Result<Vec<Inference>, InferError> {
+        for (index, crop) in crops.iter().enumerate() {
+            all_finite("a pixel", index, crop.pixels())?;
+        }
+        let latents = self.engine.embed(crops)?;
+        latents.iter().enumerate().map(|(index, latent)| self.judge(index, latent)).collect()
+    }
+
+    /// The score and validity of a descriptor that is there already.
+    ///
+    /// # Errors
+    /// `not_finite` when it holds NaN or infinity.
+    pub fn judge_latent(&self, latent: &Latent) -> Result<Inference, InferError> {
+        self.judge(0, latent)
+    }
+
+    /// Draws what the decoder makes of `latents`, `[256, 256]` in 0..=1 each, in their order.
+    ///
+    /// # Errors
+    /// - `test_tensor` when the decoder, on its first use, does not reproduce the bundle's test tensor.
+    /// - `engine_load`, `engine_run` when the engine fails.
+    pub fn decode(&mut self, latents: &[Latent]) -> Result<Vec<Crop>, InferError> {
+        if !self.decoder_tested {
+            let tests = &self.bundle.tests;
+            let drawn = self.engine.decode(&[tests.latent])?;
+            let drawn: Vec<f32> = drawn.iter().flat_map(Crop::pixels).copied().collect();
+            reproduces(&self.bundle.decoder.name, self.engine.name(), &drawn, tests.reconstruction.pixels())?;
+            self.decoder_tested = true;
+        }
+        self.engine.decode(latents)
+    }
+
+    /// The bundle that was loaded.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// `ort` or `rten`.
+    pub fn engine_name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    /// Why the built-in engine serves although ONNX Runtime was wanted; the operator must be told.
+    pub fn fallback(&self) -> Option<&InferError> {
+        self.fallback.as_ref()
+    }
+
+    fn judge(&self, index: usize, latent: &Latent) -> Result<Inference, InferError> {
+        all_finite("the latent descriptor", index, latent)?;
+        let logit = self.bundle.facts.discriminant.logit(latent);
+        let distance = self.domain.distance(latent);
+        if !logit.is_finite() {
+            return Err(InferError::NotFinite { what: "the logit", index });
+        }
+        if !distance.is_finite() {
+            return Err(InferError::NotFinite { what: "the distance", index });
+        }
+        let (score, withheld) = (discriminant::score(logit), self.domain.withheld(distance));
+        Ok(Inference { latent: *latent, logit, score, distance, withheld })
+    }
+}
+
+/// Folder of a bundle, as settings for the built-in engine on one thread: what a test or a tool needs.
+pub fn settings_for(bundle: &Path) -> InferSettings {
+    InferSettings { bundle: bundle.to_owned(), engine: EngineChoice::Rten, threads: 1, ..InferSettings::default() }
+}
+
+fn all_finite(what: &'static str, index: usize, values: &[f32]) -> Result<(), InferError> {
+    if values.iter().all(|value| value.is_finite()) { Ok(()) } else { Err(InferError::NotFinite { what, index }) }
+}
+
+fn reproduces(file: &str, engine: &str, found: &[f32], wanted: &[f32]) -> Result<(), InferError> {
+    let differences = found.iter().zip(wanted).map(|(found, wanted)| (found - wanted).abs());
+    // NaN must not hide in a maximum: whatever is not clearly small is refused.
+    let close = found.len() == wanted.len() && differences.clone().all(|difference| difference <= TEST_TOLERANCE);
+    if close {
+        return Ok(());
+    }
+    let largest = differences.fold(0.0, f32::max);
+    let problem = format!("does not give the bundle's test tensor with {engine}: largest difference {largest:e}");
+    Err(InferError::TestTensor { file: file.to_owned(), problem })
+}

@@ -2,13 +2,20 @@
 
 use clap::Parser as _;
 use cytowatch::cli::{self, Cli};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match cli::run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!("{error:#}");
+            // Before a subcommand has set up the log, nobody would hear it there. A closed stderr must not hide the
+            // exit code.
+            if tracing::dispatcher::has_been_set() {
+                tracing::error!("{error:#}");
+            } else {
+                writeln!(std::io::stderr(), "error: {error:#}").ok();
+            }
             ExitCode::FAILURE
         }
     }

@@ -1,0 +1,150 @@
+//! ONNX Runtime: found, loaded and run (`ort`'s only door).
+//!
+//! The library is a file of its own, fetched by `cytowatch runtime install`. It is looked for in this order; the first
+//! two are decisive when they are set, so that nobody runs another library than the one that was named:
+//!
+//! 1. `$ORT_DYLIB_PATH`
+//! 2. the setting `runtime_library`
+//! 3. `libonnxruntime.so` beside the executable
+//! 4. the data folder of `runtime install` and `/usr/local/lib/cytowatch`
+//!
+//! `ort` panics when it must find a library itself, so it never does: the file is checked, then named to it. A process
+//! can load one library and make one environment, which both stay until it ends.
+
+use super::bundle::{Bundle, BundleFile};
+use super::engine::{Engine, Network};
+use super::error::Cause;
+use super::{InferError, runtime};
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::TensorRef;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+const NAME: &str = "ort";
+const ELF_MAGIC: [u8; 4] = *b"\x7fELF";
+
+/// The process's one environment and the library that it came from.
+static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+
+/// A bundle's networks in ONNX Runtime.
+#[derive(Debug)]
+pub struct Onnx {
+    encoder: Session,
+    decoder: Option<Session>,
+    decoder_file: BundleFile,
+    environment: Environment,
+    threads: usize,
+}
+
+impl Onnx {
+    /// Finds and loads ONNX Runtime (see the module), then the encoder of `bundle`; the decoder is loaded when it is
+    /// first used.
+    ///
+    /// # Errors
+    /// - `library_missing`, `library_refused`, `library_taken` about the library.
+    /// - `bundle_read`, `bundle_hash` when the encoder's file changed meanwhile.
+    /// - `engine_load` when ONNX Runtime does not take it.
+    pub fn open(library: Option<&Path>, bundle: &Bundle, threads: usize) -> Result<Self, InferError> {
+        let environment = load_library(&find_library(library)?)?;
+        let encoder = load(&environment, Network::Encoder, &bundle.encoder.read()?, threads)?;
+        Ok(Self { encoder, decoder: None, decoder_file: bundle.decoder.clone(), environment, threads })
+    }
+}
+
+impl Engine for Onnx {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn run(&mut self, network: Network, count: usize, input: &[f32]) -> Result<Vec<f32>, InferError> {
+        let session = match network {
+            Network::Encoder => &mut self.encoder,
+            Network::Decoder => match &mut self.decoder {
+                Some(decoder) => decoder,
+                empty => {
+                    let bytes = self.decoder_file.read()?;
+                    empty.insert(load(&self.environment, network, &bytes, self.threads)?)
+                }
+            },
+        };
+        run(session, network, count, input).map_err(|source| InferError::EngineRun {
+            engine: NAME,
+            network: network.name(),
+            source: Box::new(source),
+        })
+    }
+}
+
+/// The ONNX Runtime that would be loaded; `setting` is the setting `runtime_library`.
+///
+/// # Errors
+/// `library_missing` when there is none, with where it was looked for.
+pub fn find_library(setting: Option<&Path>) -> Result<PathBuf, InferError> {
+    let named = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let candidates = match named.or_else(|| setting.map(Path::to_owned)) {
+        Some(named) => vec![named],
+        None => runtime::library_places(),
+    };
+    match candidates.iter().find(|path| path.is_file()) {
+        Some(found) => Ok(std::path::absolute(found).unwrap_or_else(|_| found.clone())),
+        None => Err(InferError::LibraryMissing { looked_for: candidates }),
+    }
+}
+
+/// Loads the library at `path`, which is a file, and makes the process's environment from it.
+///
+/// # Errors
+/// - `library_refused` when it is not an ONNX Runtime, or too old.
+/// - `library_taken` when the process has loaded another one.
+pub fn load_library(path: &Path) -> Result<Environment, InferError> {
+    let refused = |source: Cause| InferError::LibraryRefused { path: path.to_owned(), source };
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((from, environment)) = loaded.as_ref() {
+        return if from == path {
+            Ok(environment.clone())
+        } else {
+            Err(InferError::LibraryTaken { loaded: from.clone(), wanted: path.to_owned() })
+        };
+    }
+    let mut magic = [0; ELF_MAGIC.len()];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.map_err(|source| refused(Box::new(source)))?;
+    if magic != ELF_MAGIC {
+        return Err(refused("it is not a shared library".into()));
+    }
+    let builder = ort::init_from(path).map_err(|source| refused(Box::new(source)))?;
+    let environment = builder.with_name(env!("CARGO_PKG_NAME")).with_telemetry(false).build();
+    let environment = environment.map_err(|source| refused(Box::new(source)))?;
+    *loaded = Some((path.to_owned(), environment.clone()));
+    drop(loaded);
+    Ok(environment)
+}
+
+fn load(environment: &Environment, network: Network, bytes: &[u8], threads: usize) -> Result<Session, InferError> {
+    session(environment, bytes, threads).map_err(|source| InferError::EngineLoad {
+        engine: NAME,
+        network: network.name(),
+        source: Box::new(source),
+    })
+}
+
+fn session(environment: &Environment, bytes: &[u8], threads: usize) -> ort::Result<Session> {
+    Session::builder(environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        // Waiting threads sleep: the cores belong to the other stages between two batches.
+        .with_intra_op_spinning(false)?
+        .commit_from_memory(bytes)
+}
+
+fn run(session: &mut Session, network: Network, count: usize, input: &[f32]) -> ort::Result<Vec<f32>> {
+    let tensor = TensorRef::from_array_view((network.input_shape(count), input))?;
+    let outputs = session.run(ort::inputs![network.input() => tensor])?;
+    let output = outputs.get(network.output()).ok_or_else(|| ort::Error::new("the output is missing"))?;
+    Ok(output.try_extract_tensor::<f32>()?.1.to_vec())
+}
