@@ -1,0 +1,319 @@
+//! The daemon as a whole: what must hold before it is ready, the signals, the watchdog, an orderly end.
+//!
+//! ```text
+//! settings -> prepare (folder, lock, database, model) -> stages -> READY -> .. -> SIGTERM -> drain -> end of run
+//! ```
+//!
+//! `check` is [`prepare`] alone. Exit codes: 0 stopped, 1 failure (the service manager restarts), 2 usage,
+//! 78 configuration (it does not).
+
+use crate::infer::{InferError, Model};
+use crate::pipeline::analyse::Optics;
+use crate::pipeline::conductor::{Conductor, Limits, Parts};
+use crate::pipeline::intake::Intake;
+use crate::pipeline::recorder::Recorder;
+use crate::pipeline::watcher::Watcher;
+use crate::pipeline::{self, PipelineError, Stages, chain};
+use crate::settings::{Settings, SettingsError};
+use crate::status::{Identity, Status, StatusReport, unix_ms};
+use crate::store::ledger::RunFacts;
+use crate::store::{Store, StoreError};
+use crate::watch::filesystem::Kind;
+use crate::watch::scan::Scanner;
+use sha2::{Digest as _, Sha256};
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// How often the watchdog is fed when the service manager does not say.
+const FEED: Duration = Duration::from_secs(5);
+
+/// Why the daemon did not start, or ended.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The watched folder cannot be read.
+    #[error("watched folder {folder}: it must exist and be readable (watch.folder)")]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The model cannot be used.
+    #[error(transparent)]
+    Infer(#[from] InferError),
+    /// Signals cannot be received.
+    #[error("signals cannot be received")]
+    Signals(#[source] std::io::Error),
+    /// A stage ended.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
+}
+
+impl DaemonError {
+    /// Stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Settings(error) => error.code(),
+            Self::Folder { .. } => "folder",
+            Self::Store(error) => error.code(),
+            Self::Infer(error) => error.code(),
+            Self::Signals(_) => "signals",
+            Self::Pipeline(error) => error.code(),
+        }
+    }
+
+    /// Whether a restart cannot help because somebody has to change the configuration (or the bundle) first.
+    pub fn is_configuration(&self) -> bool {
+        matches!(self, Self::Settings(_) | Self::Infer(_) | Self::Store(StoreError::OnShare { .. }))
+    }
+}
+
+/// Everything that must hold before the daemon may say that it is ready.
+#[derive(Debug)]
+pub struct Prepared {
+    /// Validated settings.
+    pub settings: Settings,
+    /// File system of the watched folder.
+    pub kind: Kind,
+    /// The open database.
+    pub store: Store,
+    /// The loaded model.
+    pub model: Model,
+    /// Held as long as this process uses the database.
+    lock: File,
+}
+
+/// Checks and opens everything: settings, folder, lock, database, model.
+///
+/// # Errors
+/// The first thing that does not hold; the message says what to do.
+pub async fn prepare(settings: Settings) -> Result<Prepared, DaemonError> {
+    settings.validate()?;
+    let folder = &settings.watch.folder;
+    let folder_error = |source| DaemonError::Folder { folder: folder.clone(), source };
+    std::fs::read_dir(folder).map(drop).map_err(folder_error)?;
+    let kind = Kind::of(folder).map_err(folder_error)?;
+    let lock = lock_database(&settings.store.database)?;
+    let store = Store::open(&settings.store.database).await?;
+    let model = Model::load(&settings.infer)?;
+    Ok(Prepared { kind, store, model, lock, settings })
+}
+
+/// Refuses a database on a share and takes the lock beside it. The operating system gives the lock back when the
+/// process ends, however it ends.
+fn lock_database(database: &Path) -> Result<File, StoreError> {
+    let lock_error = |source| StoreError::Lock { path: database.to_owned(), source };
+    let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(lock_error)?;
+    let kind = Kind::of(folder).map_err(lock_error)?;
+    if kind.is_network() {
+        return Err(StoreError::OnShare { path: database.to_owned(), file_system: kind.name().to_owned() });
+    }
+    let mut beside = database.as_os_str().to_owned();
+    beside.push(".lock");
+    let lock = File::options().create(true).truncate(false).write(true).open(&beside).map_err(lock_error)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: database.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(lock_error(source)),
+    }
+}
+
+/// How long to work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// A signal asks to stop.
+    Stopped,
+    /// Everything in the folder is done, or a signal asks to stop.
+    Done,
+}
+
+/// Runs the daemon; gives its last status. `watched` is told the shared picture once the stages are about to start.
+///
+/// # Errors
+/// What kept it from starting or ended it.
+pub async fn run(
+    prepared: Prepared,
+    until: Until,
+    watched: impl FnOnce(&Arc<Status>),
+) -> Result<StatusReport, DaemonError> {
+    let Prepared { settings, kind, store, model, lock } = prepared;
+    let fallback = model.fallback().map(|error| chain(error));
+    if let Some(reason) = &fallback {
+        tracing::warn!(engine = model.engine_name(), "the built-in engine serves: {reason}");
+    }
+    metrics::gauge!("cytowatch_engine_fallback").set(f64::from(u8::from(fallback.is_some())));
+    let facts = &model.bundle().facts;
+    let identity = Identity {
+        instrument: settings.instrument.name.clone(),
+        folder: settings.watch.folder.display().to_string(),
+        bundle: format!("{} {}", facts.name, facts.version),
+        engine: model.engine_name().to_owned(),
+        engine_warning: fallback,
+    };
+    let status = Arc::new(Status::new(identity, settings.pipeline.stall_limit));
+    watched(&status);
+    let (stop_in, stop) = watch::channel(false);
+    let signals = Signals::listen().map_err(DaemonError::Signals)?;
+    let (run, stages) = begin(&settings, kind, (&store, model), (&status, until), stop.clone()).await?;
+    status.set_ready();
+    notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(folder = %settings.watch.folder.display(), "ready");
+    let ended = {
+        let work = pipeline::run(stages, &settings.pipeline, Arc::clone(&status), stop);
+        tokio::pin!(work);
+        tokio::select! {
+            ended = &mut work => ended,
+            () = keep_alive(&status) => Ok(()),
+            () = signals.asked() => {
+                tracing::info!("asked to stop: finishing what is in flight");
+                notify(&[sd_notify::NotifyState::Stopping]);
+                stop_in.send_replace(true);
+                work.await
+            }
+        }
+    };
+    if let Err(error) = store.end_run(run, unix_ms()).await {
+        tracing::warn!(code = error.code(), "the run's end could not be stored: {}", chain(&error));
+    }
+    store.close().await;
+    drop(lock);
+    ended?;
+    Ok(status.report())
+}
+
+/// Notes the run in the database, lets the ledger recover, makes the stages.
+async fn begin(
+    settings: &Settings,
+    kind: Kind,
+    (store, model): (&Store, Model),
+    (status, until): (&Arc<Status>, Until),
+    stop: watch::Receiver<bool>,
+) -> Result<(crate::id::RunId, Stages), DaemonError> {
+    let now_unix_ms = unix_ms();
+    let facts = &model.bundle().facts;
+    let bundle =
+        store.register_bundle(&model.bundle().sha256, &facts.name, &facts.version, now_unix_ms).await?;
+    let settings_json = serde_json::to_string(settings)
+        .map_err(|error| StoreError::Unreadable { what: format!("the settings cannot be stored: {error}") })?;
+    let run = store
+        .begin_run(&RunFacts {
+            started_unix_ms: now_unix_ms,
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            settings_sha256: hex(&Sha256::digest(settings_json.as_bytes())),
+            settings_json,
+            bundle,
+            engine: model.engine_name().to_owned(),
+        })
+        .await?;
+    let recovered = store.recover(settings.pipeline.max_attempts).await?;
+    if recovered.given_up > 0 {
+        tracing::error!(frames = recovered.given_up, "frames given up: the process died with them too often");
+    }
+    if !recovered.suspects.is_empty() {
+        tracing::warn!(frames = recovered.suspects.len(), "frames were in flight when the process ended: done again, one at a time");
+    }
+    let rules = settings.watch.rules(kind).map_err(SettingsError::Template)?;
+    let mut scanner = Scanner::new(settings.watch.folder.clone(), rules);
+    for source in store.known_sources().await? {
+        if source.settled {
+            let size_bytes = u64::try_from(source.stamp.size_bytes).unwrap_or(0);
+            scanner.preload(source.path, size_bytes, source.stamp.modified_unix_ns, source.frames as usize);
+        }
+    }
+    let folder_name = settings.watch.folder.canonicalize().ok();
+    let folder_name = folder_name.as_deref().and_then(Path::file_name).map(|name| name.to_string_lossy().into_owned());
+    let intake = Intake {
+        instrument: settings.instrument.name.clone(),
+        folder_name: folder_name.unwrap_or_else(|| "session".to_owned()),
+        channel: settings.watch.channel.clone(),
+        z_index: settings.instrument.z_index,
+    };
+    let limits = Limits {
+        max_in_flight: settings.pipeline.max_in_flight,
+        gap_wait: settings.pipeline.gap_wait,
+        drain_deadline: settings.pipeline.drain_deadline,
+        min_free_bytes: settings.store.min_free_bytes,
+        until_done: until == Until::Done,
+    };
+    let parts = Parts {
+        store: store.clone(),
+        status: Arc::clone(status),
+        run,
+        intake,
+        folder: settings.watch.folder.clone(),
+        database: settings.store.database.clone(),
+        limits,
+    };
+    let stages = Stages {
+        watcher: Watcher { scanner, settings: settings.watch.clone(), kind, status: Arc::clone(status) },
+        conductor: Conductor::new(parts, recovered.suspects).await?,
+        optics: Optics {
+            pixel_size: settings.instrument.pixel_size_um,
+            cell_diameter_um: settings.instrument.cell_diameter_um,
+        },
+        model,
+        recorder: Recorder::new((store.clone(), Arc::clone(status)), (run, bundle), settings.track, stop),
+    };
+    Ok((run, stages))
+}
+
+/// The signals that ask to stop.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn asked(mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Feeds the service manager's watchdog as long as every stage moves; never returns.
+async fn keep_alive(status: &Status) {
+    let every = sd_notify::watchdog_enabled().map_or(FEED, |limit| limit / 3);
+    loop {
+        if status.every_stage_moves() {
+            notify(&[sd_notify::NotifyState::Watchdog]);
+        } else {
+            tracing::error!("a stage is stuck: the watchdog is not fed");
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Without a service manager there is nobody to tell, which is no error.
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!("the service manager could not be told: {error}");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _: std::fmt::Result = write!(text, "{byte:02x}");
+        text
+    })
+}
