@@ -3,6 +3,11 @@
 //! Takes a frame that is complete on disk, gives a [`CorrectedFrame`]. Everything here is stateless: the same file
 //! gives the same numbers in any order and after any restart.
 
+pub mod correct;
+pub mod focus;
+
+pub use correct::correct;
+
 use serde::{Deserialize, Serialize};
 
 /// One plane: `[height, width]` camera counts, row after row.
