@@ -2,8 +2,40 @@
 //!
 //! Takes a [`CorrectedFrame`](crate::frame::CorrectedFrame), gives [`FoundCells`]; pure and stateless.
 
-use crate::units::PointPx;
+pub mod crop;
+mod find;
+mod grid;
+mod mask;
+pub mod outline;
+mod protrusion;
+mod scattering;
+mod segment;
+mod shape;
+mod split;
+mod verdict;
+
+pub use find::find;
+
+use crate::units::{PixelSize, PointPx, Um};
 use serde::{Deserialize, Serialize};
+
+/// How to look for cells.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DetectSettings {
+    /// The frame's pixel size.
+    pub pixel_size: PixelSize,
+    /// A coarse hint of how wide a typical cell is, um; within a factor of two is good enough.
+    pub cell_diameter_um: Um,
+    /// A frame with more cells than this is too dense to believe.
+    pub max_cells: usize,
+}
+
+impl DetectSettings {
+    /// Settings for frames of `pixel_size` with everything else as shipped.
+    pub fn new(pixel_size: PixelSize) -> Self {
+        Self { pixel_size, cell_diameter_um: 20.0, max_cells: 2000 }
+    }
+}
 
 /// Why a frame's cells are or are not to be believed; stored with the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

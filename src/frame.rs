@@ -4,6 +4,10 @@
 //! gives the same numbers in any order and after any restart.
 
 pub mod read;
+pub mod correct;
+pub mod focus;
+
+pub use correct::correct;
 
 use serde::{Deserialize, Serialize};
 

@@ -4,6 +4,7 @@
 pub mod alert;
 pub mod cells;
 pub mod cli;
+pub mod evaluate;
 pub mod explain;
 pub mod frame;
 pub mod id;

@@ -2,21 +2,14 @@
 
 use clap::Parser as _;
 use cytowatch::cli::{self, Cli};
-use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::run(Cli::parse()) {
+    match cli::run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Before a subcommand has set up the log, nobody would hear it there. A closed stderr must not hide the
-            // exit code.
-            if tracing::dispatcher::has_been_set() {
-                tracing::error!("{error:#}");
-            } else {
-                writeln!(std::io::stderr(), "error: {error:#}").ok();
-            }
-            ExitCode::FAILURE
+            tracing::error!("{error:#}");
+            ExitCode::from(cli::exit_code(&error))
         }
     }
 }

@@ -1,0 +1,121 @@
+//! From a corrected frame to its cells.
+
+use super::crop::Cutter;
+use super::mask::{Labels, Mask};
+use super::{Cell, DetectSettings, FoundCells, FrameVerdict, outline, protrusion, scattering, segment, shape, verdict};
+use crate::frame::CorrectedFrame;
+use crate::units::PointPx;
+
+/// Finds and outlines the cells of one frame, measures their shape and cuts their crops.
+///
+/// Deterministic, bounded in time and memory by the number of pixels, never panics. When the verdict is not
+/// [`FrameVerdict::Usable`], there are no cells: what cannot be believed is not reported.
+pub fn find(frame: &CorrectedFrame, settings: &DetectSettings) -> FoundCells {
+    let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
+    let diameter_px = settings.pixel_size.px_from_um(settings.cell_diameter_um);
+    let segmented = segment::segment(&frame.relative, width, height, diameter_px);
+    let verdict = verdict::judge(frame, &segmented);
+    if verdict != FrameVerdict::Usable {
+        return FoundCells { verdict, cells: Vec::new() };
+    }
+    let boxes = Boxed::all(&segmented.labels);
+    if boxes.len() > settings.max_cells {
+        return FoundCells { verdict: FrameVerdict::TooDense, cells: Vec::new() };
+    }
+    let cutter = Cutter::new(settings.pixel_size);
+    let at = Place { frame, factor: segmented.factor, settings };
+    let mut cells: Vec<Cell> =
+        boxes.iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter)).collect();
+    cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
+    let verdict = if cells.is_empty() { FrameVerdict::Empty } else { FrameVerdict::Usable };
+    FoundCells { verdict, cells }
+}
+
+/// Where one label lies in the working picture.
+#[derive(Debug, Clone, Copy)]
+struct Boxed {
+    label: u32,
+    left: usize,
+    top: usize,
+    right: usize,
+    bottom: usize,
+    /// First pixel in reading order.
+    first: (usize, usize),
+    area: usize,
+}
+
+impl Boxed {
+    /// The boxes of all labels that occur.
+    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
+    fn all(labels: &Labels) -> Vec<Self> {
+        let none = Self { label: 0, left: usize::MAX, top: 0, right: 0, bottom: 0, first: (0, 0), area: 0 };
+        let mut boxes = vec![none; labels.count as usize + 1];
+        for (y, row) in labels.label.chunks_exact(labels.width).enumerate() {
+            for (x, &label) in row.iter().enumerate().filter(|(_, label)| **label > 0) {
+                let found = &mut boxes[label as usize];
+                if found.area == 0 {
+                    *found = Self { label, left: x, top: y, right: x, bottom: y, first: (x, y), area: 0 };
+                }
+                found.left = found.left.min(x);
+                found.right = found.right.max(x);
+                found.bottom = y;
+                found.area += 1;
+            }
+        }
+        boxes.retain(|b| b.area > 0);
+        boxes
+    }
+}
+
+/// What all cells of a frame share.
+struct Place<'a> {
+    frame: &'a CorrectedFrame,
+    /// Working pixels are this many frame pixels wide.
+    factor: usize,
+    settings: &'a DetectSettings,
+}
+
+impl Place<'_> {
+    /// One label's outline, shape and crop.
+    fn describe(&self, cell: &Boxed, labels: &Labels, cutter: &Cutter) -> Option<Cell> {
+        let inside = |x: i64, y: i64| {
+            let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return false };
+            x < labels.width && labels.label.get(y * labels.width + x) == Some(&cell.label)
+        };
+        let start = (cell.first.0 as i64, cell.first.1 as i64);
+        let outline: Vec<PointPx> =
+            outline::trace(start, 8 * cell.area + 8, inside).into_iter().map(|p| self.in_frame(p)).collect();
+        let measured = shape::measure(&outline)?;
+        let mut shape = measured.in_um(self.settings.pixel_size);
+        let working_um = self.settings.pixel_size.um() * self.factor as f64;
+        let arms = protrusion::measure(&mask_of(cell, labels), working_um);
+        shape.protrusion_count = arms.count;
+        shape.protrusion_total_um = arms.total_um;
+        shape.protrusion_longest_um = arms.longest_um;
+        shape.scattering = scattering::of_outline(self.frame, &outline, self.settings.pixel_size);
+        let touches_border =
+            cell.left == 0 || cell.top == 0 || cell.right + 1 >= labels.width || cell.bottom + 1 >= labels.height;
+        let crop = cutter.cut(&self.frame.raw, measured.centroid);
+        Some(Cell { centroid: measured.centroid, outline, shape, touches_border, crop })
+    }
+
+    /// A point of the working picture in frame pixels.
+    fn in_frame(&self, point: PointPx) -> PointPx {
+        let factor = self.factor as f64;
+        PointPx { x: (point.x + 0.5) * factor - 0.5, y: (point.y + 0.5) * factor - 0.5 }
+    }
+}
+
+/// The label's own mask with a rim of one outside pixel.
+fn mask_of(cell: &Boxed, labels: &Labels) -> Mask {
+    let (width, height) = (cell.right - cell.left + 3, cell.bottom - cell.top + 3);
+    let mut inside = vec![false; width * height];
+    for (row, output) in inside.chunks_exact_mut(width).skip(1).take(height - 2).enumerate() {
+        let from = (cell.top + row) * labels.width + cell.left;
+        let line = labels.label.get(from..from + width - 2).unwrap_or_default();
+        for (value, label) in output.iter_mut().skip(1).zip(line) {
+            *value = *label == cell.label;
+        }
+    }
+    Mask { width, height, inside }
+}

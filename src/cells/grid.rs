@@ -1,0 +1,204 @@
+//! A small working picture and its filters.
+//!
+//! Detection runs on the corrected frame shrunk so that a cell is a few tens of pixels wide. All filters are separable
+//! or running sums, extend the picture by its edge pixels, and give the same bits on every run.
+
+/// `[height, width]` values, row after row.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Grid {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) values: Vec<f32>,
+}
+
+impl Grid {
+    /// The mean of every `factor` x `factor` block; what is left over at the right and lower edge goes to the last blocks.
+    #[expect(clippy::indexing_slicing, reason = "blocks lie inside source, which holds width * height values")]
+    pub(super) fn shrunk(source: &[f32], width: usize, height: usize, factor: usize) -> Self {
+        if factor <= 1 {
+            return Self { width, height, values: source.to_vec() };
+        }
+        let (columns, rows) = ((width / factor).max(1), (height / factor).max(1));
+        let mut values = vec![0.0_f32; columns * rows];
+        for (row, output) in values.chunks_exact_mut(columns).enumerate() {
+            let top = row * factor;
+            let bottom = if row + 1 == rows { height } else { top + factor };
+            for y in top..bottom {
+                let line = &source[y * width..(y + 1) * width];
+                for (column, sum) in output.iter_mut().enumerate() {
+                    let left = column * factor;
+                    let right = if column + 1 == columns { width } else { left + factor };
+                    *sum += line[left..right].iter().sum::<f32>() / (right - left) as f32;
+                }
+            }
+            for sum in output {
+                *sum /= (bottom - top) as f32;
+            }
+        }
+        Self { width: columns, height: rows, values }
+    }
+
+    /// The same size, `f` of every value.
+    pub(super) fn map(&self, f: impl Fn(f32) -> f32) -> Self {
+        Self { width: self.width, height: self.height, values: self.values.iter().map(|&v| f(v)).collect() }
+    }
+
+    /// The same size, `f` of every pair of values.
+    pub(super) fn zip(&self, other: &Self, f: impl Fn(f32, f32) -> f32) -> Self {
+        let values = self.values.iter().zip(&other.values).map(|(&a, &b)| f(a, b)).collect();
+        Self { width: self.width, height: self.height, values }
+    }
+
+    /// Smoothed by a Gaussian of `sigma` px (by three running means when it is wide).
+    pub(super) fn smoothed(&self, sigma: f32) -> Self {
+        if sigma < 0.3 {
+            return self.clone();
+        }
+        if sigma < 3.5 {
+            return self.convolved(&gaussian(sigma));
+        }
+        // Three boxes of radius r have the variance r (r + 1).
+        let radius = (((4.0 * sigma * sigma + 1.0).sqrt() - 1.0) / 2.0).round().max(1.0) as usize;
+        self.mean(radius).mean(radius).mean(radius)
+    }
+
+    /// The mean over a square of side `2 * radius + 1`.
+    pub(super) fn mean(&self, radius: usize) -> Self {
+        let scale = 1.0 / (2 * radius + 1) as f32;
+        self.running_rows(radius, scale).running_columns(radius, scale)
+    }
+
+    /// The size of the gradient per px, by central differences.
+    #[expect(clippy::indexing_slicing, reason = "neighbours are clamped to the grid")]
+    pub(super) fn gradient(&self) -> Self {
+        let (width, height) = (self.width, self.height);
+        let mut values = Vec::with_capacity(width * height);
+        for y in 0..height {
+            let above = &self.values[y.saturating_sub(1) * width..][..width];
+            let below = &self.values[(y + 1).min(height - 1) * width..][..width];
+            let line = &self.values[y * width..][..width];
+            for x in 0..width {
+                let across = line[(x + 1).min(width - 1)] - line[x.saturating_sub(1)];
+                let down = below[x] - above[x];
+                values.push(0.5 * (across * across + down * down).sqrt());
+            }
+        }
+        Self { width, height, values }
+    }
+
+    /// The value below which `share` (0..=1) of a regular sample of the grid lies.
+    pub(super) fn quantile(&self, share: f64) -> f32 {
+        let stride = (self.values.len() / 50_000).max(1) | 1;
+        let mut sample: Vec<f32> = self.values.iter().copied().step_by(stride).collect();
+        sample.sort_unstable_by(f32::total_cmp);
+        let at = ((sample.len() as f64 - 1.0) * share).round().max(0.0) as usize;
+        sample.get(at).copied().unwrap_or(0.0)
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "padded rows are width + taps - 1 long")]
+    fn convolved(&self, kernel: &[f32]) -> Self {
+        let (width, radius) = (self.width, kernel.len() / 2);
+        let mut across = vec![0.0_f32; self.values.len()];
+        let mut padded = vec![0.0_f32; width + 2 * radius];
+        for (input, output) in self.values.chunks_exact(width).zip(across.chunks_exact_mut(width)) {
+            padded[..radius].fill(input[0]);
+            padded[radius..radius + width].copy_from_slice(input);
+            padded[radius + width..].fill(input[width - 1]);
+            for (tap, &weight) in kernel.iter().enumerate() {
+                for (sum, value) in output.iter_mut().zip(&padded[tap..]) {
+                    *sum += weight * value;
+                }
+            }
+        }
+        let mut values = vec![0.0_f32; self.values.len()];
+        for (y, output) in values.chunks_exact_mut(width).enumerate() {
+            for (tap, &weight) in kernel.iter().enumerate() {
+                let line = (y + tap).saturating_sub(radius).min(self.height - 1);
+                for (sum, value) in output.iter_mut().zip(&across[line * width..]) {
+                    *sum += weight * value;
+                }
+            }
+        }
+        Self { width, height: self.height, values }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "indices are clamped to the row")]
+    fn running_rows(&self, radius: usize, scale: f32) -> Self {
+        let width = self.width;
+        let mut values = Vec::with_capacity(self.values.len());
+        for row in self.values.chunks_exact(width) {
+            let read = |x: usize| row[x.saturating_sub(radius).min(width - 1)];
+            // Sums in f64: the running sum must not drift along the row.
+            let mut sum: f64 = (0..=2 * radius).map(|x| f64::from(read(x))).sum();
+            for x in 0..width {
+                values.push(sum as f32 * scale);
+                sum += f64::from(read(x + 2 * radius + 1)) - f64::from(read(x));
+            }
+        }
+        Self { width, height: self.height, values }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "lines are clamped to the grid")]
+    fn running_columns(&self, radius: usize, scale: f32) -> Self {
+        let (width, height) = (self.width, self.height);
+        let line = |y: usize| &self.values[y.saturating_sub(radius).min(height - 1) * width..][..width];
+        let mut sums = vec![0.0_f64; width];
+        for y in 0..=2 * radius {
+            for (sum, &value) in sums.iter_mut().zip(line(y)) {
+                *sum += f64::from(value);
+            }
+        }
+        let mut values = Vec::with_capacity(self.values.len());
+        for y in 0..height {
+            values.extend(sums.iter().map(|&sum| sum as f32 * scale));
+            for ((sum, &enters), &leaves) in sums.iter_mut().zip(line(y + 2 * radius + 1)).zip(line(y)) {
+                *sum += f64::from(enters) - f64::from(leaves);
+            }
+        }
+        Self { width, height, values }
+    }
+}
+
+/// A normalised Gaussian out to 2.5 sigma.
+fn gaussian(sigma: f32) -> Vec<f32> {
+    let radius = (2.5 * sigma).ceil() as i32;
+    let kernel: Vec<f32> = (-radius..=radius).map(|x| (-0.5 * (x as f32 / sigma).powi(2)).exp()).collect();
+    let sum: f32 = kernel.iter().sum();
+    kernel.into_iter().map(|w| w / sum).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn impulse(side: usize) -> Grid {
+        let mut values = vec![0.0; side * side];
+        values[side / 2 * side + side / 2] = 1.0;
+        Grid { width: side, height: side, values }
+    }
+
+    #[test]
+    fn smoothing_keeps_the_sum_and_has_the_width_asked_for() {
+        for sigma in [0.8_f32, 1.5, 3.0, 6.0, 9.0] {
+            let grid = impulse(101).smoothed(sigma);
+            let sum: f32 = grid.values.iter().sum();
+            let variance: f32 =
+                grid.values.iter().enumerate().map(|(i, v)| v * ((i % 101) as f32 - 50.0).powi(2)).sum::<f32>();
+            assert!((sum - 1.0).abs() < 1e-3, "{sigma}: {sum}");
+            assert!((variance.sqrt() / sigma - 1.0).abs() < 0.15, "{sigma}: {}", variance.sqrt());
+        }
+    }
+
+    #[test]
+    fn a_constant_stays_a_constant_on_any_size() {
+        for (width, height) in [(1, 1), (2, 7), (50, 3)] {
+            let grid = Grid { width, height, values: vec![1.5; width * height] };
+            for result in [grid.smoothed(1.0), grid.smoothed(9.0), grid.mean(30)] {
+                assert!(result.values.iter().all(|v| (v - 1.5).abs() < 1e-5));
+            }
+            assert!(grid.gradient().values.iter().all(|&v| v == 0.0));
+            let small = Grid::shrunk(&grid.values, width, height, 4);
+            assert!(small.values.iter().all(|v| (v - 1.5).abs() < 1e-6) && small.width >= 1);
+        }
+    }
+}

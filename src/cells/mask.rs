@@ -1,0 +1,259 @@
+//! Sets of pixels of a working picture: distance, widening, narrowing, holes, connected parts.
+
+use super::grid::Grid;
+
+/// `[height, width]`, true inside.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Mask {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) inside: Vec<bool>,
+}
+
+/// `[height, width]`, 0 outside, 1..=count inside.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Labels {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) label: Vec<u32>,
+    pub(super) count: u32,
+}
+
+impl Mask {
+    /// Where `grid` is above `threshold`.
+    pub(super) fn above(grid: &Grid, threshold: f32) -> Self {
+        let inside = grid.values.iter().map(|&v| v > threshold).collect();
+        Self { width: grid.width, height: grid.height, inside }
+    }
+
+    /// The pixels outside.
+    pub(super) fn inverted(&self) -> Self {
+        let inside = self.inside.iter().map(|&v| !v).collect();
+        Self { width: self.width, height: self.height, inside }
+    }
+
+    /// Number of pixels inside.
+    pub(super) fn area(&self) -> usize {
+        self.inside.iter().filter(|&&v| v).count()
+    }
+
+    /// All pixels within `radius` px of the set.
+    pub(super) fn widened(&self, radius: f32) -> Self {
+        let squared = radius * radius;
+        let inside = self.inverted().squared_distance().into_iter().map(|d| d <= squared).collect();
+        Self { width: self.width, height: self.height, inside }
+    }
+
+    /// The pixels further than `radius` px from the outside; the frame's edge does not count as outside.
+    pub(super) fn narrowed(&self, radius: f32) -> Self {
+        self.inverted().widened(radius).inverted()
+    }
+
+    /// Gaps narrower than twice `radius` closed.
+    pub(super) fn closed(&self, radius: f32) -> Self {
+        self.widened(radius).narrowed(radius)
+    }
+
+    /// Parts narrower than twice `radius` removed.
+    pub(super) fn opened(&self, radius: f32) -> Self {
+        self.narrowed(radius).widened(radius)
+    }
+
+    /// For every pixel, the squared distance to the nearest pixel outside, px^2 (0 outside; huge when nothing is
+    /// outside). Exact, by lower envelopes of parabolas, in linear time.
+    pub(super) fn squared_distance(&self) -> Vec<f32> {
+        let (width, height) = (self.width, self.height);
+        let far = (4 * (width + height) * (width + height)) as f32;
+        // Along columns: distance to the nearest outside pixel above or below.
+        let mut steps = vec![f32::INFINITY; width * height];
+        sweep(&mut steps, &self.inside, width, false);
+        sweep(&mut steps, &self.inside, width, true);
+        let mut result = vec![0.0_f32; width * height];
+        let mut envelope = Envelope::new(width);
+        for (input, output) in steps.chunks_exact(width).zip(result.chunks_exact_mut(width)) {
+            envelope.fill(input, output, far);
+        }
+        result
+    }
+
+    /// The connected parts (8 neighbours), numbered in the order of their first pixel.
+    pub(super) fn parts(&self) -> Labels {
+        self.flood(true)
+    }
+
+    /// Holes (outside parts, 4 neighbours, that do not reach the frame's edge) of at most `largest` px filled in.
+    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and tables hold count + 1")]
+    pub(super) fn filled(&self, largest: usize) -> Self {
+        let holes = self.inverted().flood(false);
+        let mut area = vec![0_usize; holes.count as usize + 1];
+        let mut open = vec![false; holes.count as usize + 1];
+        for (index, &label) in holes.label.iter().enumerate() {
+            let (x, y) = (index % self.width, index / self.width);
+            area[label as usize] += 1;
+            open[label as usize] |= x == 0 || y == 0 || x + 1 == self.width || y + 1 == self.height;
+        }
+        let fill = |label: u32| label > 0 && !open[label as usize] && area[label as usize] <= largest;
+        let inside = self.inside.iter().zip(&holes.label).map(|(&inside, &label)| inside || fill(label)).collect();
+        Self { width: self.width, height: self.height, inside }
+    }
+
+    /// Only the parts with at least `smallest` px.
+    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
+    pub(super) fn without_specks(&self, smallest: usize) -> Self {
+        let parts = self.parts();
+        let area = parts.areas();
+        let inside = parts.label.iter().map(|&label| label > 0 && area[label as usize] >= smallest).collect();
+        Self { width: self.width, height: self.height, inside }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "neighbours are checked against the grid")]
+    fn flood(&self, diagonal: bool) -> Labels {
+        let (width, height) = (self.width, self.height);
+        let mut label = vec![0_u32; self.inside.len()];
+        let mut count = 0;
+        let mut open = Vec::new();
+        for start in 0..label.len() {
+            if !self.inside[start] || label[start] != 0 {
+                continue;
+            }
+            count += 1;
+            label[start] = count;
+            open.push(start);
+            while let Some(at) = open.pop() {
+                for next in neighbours(at, width, height, diagonal) {
+                    if self.inside[next] && label[next] == 0 {
+                        label[next] = count;
+                        open.push(next);
+                    }
+                }
+            }
+        }
+        Labels { width, height, label, count }
+    }
+}
+
+impl Labels {
+    /// Number of pixels of every label, index 0 for the outside.
+    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
+    pub(super) fn areas(&self) -> Vec<usize> {
+        let mut areas = vec![0; self.count as usize + 1];
+        for &label in &self.label {
+            areas[label as usize] += 1;
+        }
+        areas
+    }
+}
+
+/// The 4 or 8 neighbours of pixel `at` that lie inside the grid.
+pub(super) fn neighbours(at: usize, width: usize, height: usize, diagonal: bool) -> impl Iterator<Item = usize> {
+    const STEPS: [(isize, isize); 8] = [(0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)];
+    let (x, y) = (at % width, at / width);
+    STEPS.into_iter().take(if diagonal { 8 } else { 4 }).filter_map(move |(dx, dy)| {
+        let (x, y) = (x.checked_add_signed(dx)?, y.checked_add_signed(dy)?);
+        (x < width && y < height).then_some(y * width + x)
+    })
+}
+
+/// Steps since the last outside pixel, down every column or up.
+#[expect(clippy::indexing_slicing, reason = "rows are within the grid")]
+fn sweep(steps: &mut [f32], inside: &[bool], width: usize, up: bool) {
+    let height = steps.len() / width;
+    let mut last = vec![f32::INFINITY; width];
+    for row in 0..height {
+        let y = if up { height - 1 - row } else { row };
+        for x in 0..width {
+            let at = y * width + x;
+            last[x] = if inside[at] { last[x] + 1.0 } else { 0.0 };
+            steps[at] = steps[at].min(last[x]);
+        }
+    }
+}
+
+/// The lower envelope of the parabolas of one row (Felzenszwalb and Huttenlocher).
+struct Envelope {
+    centre: Vec<usize>,
+    begin: Vec<f32>,
+}
+
+impl Envelope {
+    fn new(width: usize) -> Self {
+        Self { centre: vec![0; width], begin: vec![0.0; width + 1] }
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "the envelope has at most one parabola per column")]
+    fn fill(&mut self, steps: &[f32], output: &mut [f32], far: f32) {
+        if steps.iter().all(|&s| s == 0.0) {
+            output.fill(0.0);
+            return;
+        }
+        let height = |x: usize| if steps[x].is_finite() { steps[x] * steps[x] } else { far };
+        let meet = |a: usize, b: usize| {
+            let (p, q) = (a as f32, b as f32);
+            (height(b) + q * q - height(a) - p * p) / (2.0 * (q - p))
+        };
+        let mut top = 0;
+        self.centre[0] = 0;
+        self.begin[0] = f32::NEG_INFINITY;
+        for x in 1..steps.len() {
+            let mut from = meet(self.centre[top], x);
+            while top > 0 && from <= self.begin[top] {
+                top -= 1;
+                from = meet(self.centre[top], x);
+            }
+            top += 1;
+            self.centre[top] = x;
+            self.begin[top] = from;
+        }
+        let mut at = 0;
+        for (x, value) in output.iter_mut().enumerate() {
+            while at < top && self.begin[at + 1] < x as f32 {
+                at += 1;
+            }
+            let centre = self.centre[at];
+            *value = (height(centre) + (x as f32 - centre as f32).powi(2)).min(far);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mask(rows: &[&str]) -> Mask {
+        let inside = rows.iter().flat_map(|row| row.bytes().map(|b| b == b'#')).collect();
+        Mask { width: rows[0].len(), height: rows.len(), inside }
+    }
+
+    #[test]
+    fn distances_equal_those_by_brute_force() {
+        let (width, height) = (23, 17);
+        let inside: Vec<bool> = (0..width * height).map(|i| (i * i + 3 * i) % 11 > 1).collect();
+        let mask = Mask { width, height, inside };
+        for (index, distance) in mask.squared_distance().into_iter().enumerate() {
+            let (x, y) = ((index % width) as f32, (index / width) as f32);
+            let nearest = (0..width * height)
+                .filter(|&i| !mask.inside[i])
+                .map(|i| ((i % width) as f32 - x).powi(2) + ((i / width) as f32 - y).powi(2))
+                .fold(f32::INFINITY, f32::min);
+            assert_eq!(distance, nearest, "{index}");
+        }
+    }
+
+    #[test]
+    fn a_full_mask_is_far_from_everything_and_an_empty_one_is_not() {
+        let full = mask(&["###", "###"]);
+        assert!(full.squared_distance().iter().all(|&d| d > 50.0));
+        assert_eq!(full.narrowed(2.0), full);
+        let empty = full.inverted();
+        assert_eq!(empty.widened(2.0), empty);
+        assert_eq!(empty.parts().count, 0);
+    }
+
+    #[test]
+    fn holes_are_filled_and_bays_are_not() {
+        let ring = mask(&["######", "#..#.#", "#..#.#", "####.."]);
+        assert_eq!(ring.filled(4), mask(&["######", "####.#", "####.#", "####.."]));
+        assert_eq!(ring.filled(3), ring);
+        assert_eq!(ring.without_specks(2).area(), ring.area());
+    }
+}

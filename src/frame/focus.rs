@@ -1,0 +1,89 @@
+//! Sharpness and saturation of a whole frame.
+
+use super::Plane;
+use crate::units::PixelSize;
+
+/// The short distance over which light is compared, um: about what a 10x..20x objective resolves.
+const FINE_UM: f64 = 0.9;
+/// The long distance is this many short ones.
+const COARSE_STEPS: usize = 8;
+/// Only the strongest share of places speaks: the outlines of cells, not the empty substrate.
+const STRONGEST_SHARE: f64 = 0.02;
+/// At most about this many places are looked at.
+const PLACES: usize = 200_000;
+
+/// What [`sharpness`] measures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Sharpness {
+    /// Change of light over a short distance divided by that over a long one, at the strongest edges; about 0..=1.
+    pub(super) focus: f64,
+}
+
+/// How sharp the edges of what is in the frame are.
+///
+/// `relative`: `[height, width]`, dimensionless, about 1 on empty substrate. At the places where light changes most over
+/// 7.2 um, the share of that change that happens within 0.9 um (as root mean square). A defocused edge spreads over
+/// many um, so the share falls; the brightness and the number of cells do not matter.
+#[expect(clippy::indexing_slicing, reason = "x + coarse < width and y + coarse < height, relative holds width * height")]
+pub(super) fn sharpness(relative: &[f32], width: usize, height: usize, pixel_size: PixelSize) -> Sharpness {
+    let fine = (pixel_size.px_from_um(FINE_UM).round() as usize).max(1);
+    let coarse = fine * COARSE_STEPS;
+    if width <= coarse || height <= coarse || relative.len() < width * height {
+        return Sharpness { focus: 0.0 };
+    }
+    let stride = (width * height).div_ceil(PLACES).isqrt().max(1);
+    let mut changes = Vec::new();
+    for y in (0..height - coarse).step_by(stride) {
+        for x in (0..width - coarse).step_by(stride) {
+            let at = y * width + x;
+            let here = relative[at];
+            let square = |step: usize| {
+                let (right, below) = (relative[at + step] - here, relative[at + step * width] - here);
+                right * right + below * below
+            };
+            changes.push((square(coarse), square(fine)));
+        }
+    }
+    let strongest = ((changes.len() as f64 * STRONGEST_SHARE).ceil() as usize).clamp(1, changes.len());
+    let (top, _, _) = changes.select_nth_unstable_by(strongest - 1, |a, b| b.0.total_cmp(&a.0));
+    // The order inside the selected part is not defined: sort it, so that the sum has the same bits everywhere.
+    let mut top = top.to_vec();
+    top.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
+    let (long, short) = top.iter().fold((0.0, 0.0), |(l, s), c| (l + f64::from(c.0), s + f64::from(c.1)));
+    let focus = if long > 0.0 && long.is_finite() && short.is_finite() { (short / long).sqrt() } else { 0.0 };
+    Sharpness { focus }
+}
+
+/// Share of pixels at the camera's full scale, 0..=1.
+pub(super) fn saturated_share(plane: &Plane) -> f64 {
+    let full = plane.full_scale_counts();
+    let saturated = plane.counts().iter().filter(|&&c| c >= full).count();
+    saturated as f64 / plane.counts().len().max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Discs of 30 px whose edge runs over `blur` px.
+    fn discs(blur: f32) -> Vec<f32> {
+        let disc = |x: usize, y: usize| {
+            let r = ((x % 80) as f32 - 40.0).hypot((y % 80) as f32 - 40.0);
+            1.0 - 0.4 / (1.0 + ((r - 15.0) / blur).exp())
+        };
+        (0..320 * 320).map(|i| disc(i % 320, i / 320)).collect()
+    }
+
+    #[test]
+    fn blur_lowers_the_focus() {
+        let measured: Vec<f64> =
+            [0.3, 1.0, 2.0, 4.0].iter().map(|&b| sharpness(&discs(b), 320, 320, PixelSize::PAPER).focus).collect();
+        assert!(measured.windows(2).all(|pair| pair[0] > 1.15 * pair[1]), "{measured:?}");
+    }
+
+    #[test]
+    fn full_scale_pixels_are_counted() {
+        let plane = Plane::new(4, 1, vec![255.0, 3.0, 255.0, 254.0], 255.0).unwrap();
+        assert!((saturated_share(&plane) - 0.5).abs() < 1e-12);
+    }
+}
