@@ -26,3 +26,23 @@ CREATE TABLE deliveries (
     UNIQUE (alert_id, event)
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (due_unix_ms) WHERE state = 'waiting';
+
+-- The live call on a sample by a bundle: what is said now, and the memory that the next look needs (`tracker`).
+CREATE TABLE calls (
+    sample_id         INTEGER NOT NULL REFERENCES samples (sample_id),
+    bundle_id         INTEGER NOT NULL REFERENCES bundles (bundle_id),
+    verdict           TEXT NOT NULL CHECK (verdict IN ('high', 'low', 'undecided', 'withheld')),
+    reason            TEXT NOT NULL,
+    score             REAL CHECK (score BETWEEN 0 AND 1),
+    interval_low      REAL CHECK (interval_low BETWEEN 0 AND 1),
+    interval_high     REAL CHECK (interval_high BETWEEN interval_low AND 1),
+    cell_count        INTEGER NOT NULL CHECK (cell_count >= 0),
+    fov_count         INTEGER NOT NULL CHECK (fov_count >= 0),
+    withheld_share    REAL NOT NULL CHECK (withheld_share BETWEEN 0 AND 1),
+    cells_needed      INTEGER CHECK (cells_needed >= 0),
+    fovs_needed       INTEGER CHECK (fovs_needed >= 0),
+    standing_since_unix_ms INTEGER,
+    updated_unix_ms   INTEGER NOT NULL,
+    tracker           TEXT NOT NULL CHECK (json_valid(tracker)),
+    PRIMARY KEY (sample_id, bundle_id)
+) STRICT, WITHOUT ROWID;

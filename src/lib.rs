@@ -9,6 +9,8 @@ pub mod frame;
 pub mod id;
 pub mod infer;
 pub mod learn;
+pub mod metrics;
+pub mod picture;
 pub mod sample;
 pub mod serve;
 pub mod simulate;

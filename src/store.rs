@@ -2,6 +2,9 @@
 //!
 //! One writer connection with `synchronous=FULL`, several readers, WAL. Progress moves only together with the result.
 
+pub mod alerts;
+pub mod query;
+
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
