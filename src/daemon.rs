@@ -155,11 +155,10 @@ pub async fn run(
         tracing::warn!(engine = model.engine_name(), "the built-in engine serves: {reason}");
     }
     metrics::gauge!("cytowatch_engine_fallback").set(f64::from(u8::from(fallback.is_some())));
-    let facts = &model.bundle().facts;
     let identity = Identity {
         instrument: settings.instrument.name.clone(),
         folder: settings.watch.folder.display().to_string(),
-        bundle: format!("{} {}", facts.name, facts.version),
+        bundle: format!("{} {}", model.bundle().name, model.bundle().version),
         engine: model.engine_name().to_owned(),
         engine_warning: fallback,
     };
@@ -203,9 +202,8 @@ async fn begin(
     stop: watch::Receiver<bool>,
 ) -> Result<(crate::id::RunId, Stages), DaemonError> {
     let now_unix_ms = unix_ms();
-    let facts = &model.bundle().facts;
-    let bundle =
-        store.register_bundle(&model.bundle().sha256, &facts.name, &facts.version, now_unix_ms).await?;
+    let used = model.bundle();
+    let bundle = store.register_bundle(&used.identity, &used.name, &used.version, now_unix_ms).await?;
     let settings_json = serde_json::to_string(settings)
         .map_err(|error| StoreError::Unreadable { what: format!("the settings cannot be stored: {error}") })?;
     let run = store
@@ -223,7 +221,10 @@ async fn begin(
         tracing::error!(frames = recovered.given_up, "frames given up: the process died with them too often");
     }
     if !recovered.suspects.is_empty() {
-        tracing::warn!(frames = recovered.suspects.len(), "frames were in flight when the process ended: done again, one at a time");
+        tracing::warn!(
+            frames = recovered.suspects.len(),
+            "frames were in flight when the process ended: done again, one at a time"
+        );
     }
     let rules = settings.watch.rules(kind).map_err(SettingsError::Template)?;
     let mut scanner = Scanner::new(settings.watch.folder.clone(), rules);
@@ -259,7 +260,7 @@ async fn begin(
     };
     let stages = Stages {
         watcher: Watcher { scanner, settings: settings.watch.clone(), kind, status: Arc::clone(status) },
-        conductor: Conductor::new(parts, recovered.suspects).await?,
+        conductor: Conductor::new(parts, recovered.suspects, stop.clone()).await?,
         optics: Optics {
             pixel_size: settings.instrument.pixel_size_um,
             cell_diameter_um: settings.instrument.cell_diameter_um,

@@ -3,9 +3,9 @@
 //! Takes a frame that is complete on disk, gives a [`CorrectedFrame`]. Everything here is stateless: the same file
 //! gives the same numbers in any order and after any restart.
 
-pub mod read;
 pub mod correct;
 pub mod focus;
+pub mod read;
 
 pub use correct::correct;
 

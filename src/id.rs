@@ -33,6 +33,10 @@ row_id!(
     SessionId
 );
 row_id!(
+    /// What is in the well.
+    SampleId
+);
+row_id!(
     /// A field of view of a session.
     FovId
 );

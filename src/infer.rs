@@ -62,7 +62,7 @@ pub struct InferSettings {
 
 impl Default for InferSettings {
     fn default() -> Self {
-        Self { bundle: PathBuf::from("models/default"), engine: EngineChoice::Auto, runtime_library: None, threads: 0 }
+        Self { bundle: PathBuf::from("models/compact"), engine: EngineChoice::Auto, runtime_library: None, threads: 0 }
     }
 }
 

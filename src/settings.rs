@@ -5,7 +5,7 @@
 
 use crate::infer::InferSettings;
 use crate::pipeline::PipelineSettings;
-use crate::track::LinkSettings;
+use crate::track::TrackSettings;
 use crate::units::PixelSize;
 use crate::watch::WatchSettings;
 use crate::watch::naming::TemplateError;
@@ -100,7 +100,7 @@ pub struct Settings {
     /// How much is worked on at once.
     pub pipeline: PipelineSettings,
     /// How cells are linked.
-    pub track: LinkSettings,
+    pub track: TrackSettings,
     /// The model.
     pub infer: InferSettings,
     /// The database.

@@ -2,8 +2,12 @@
 //!
 //! One writer connection with `synchronous=FULL`, several readers, WAL. Progress moves only together with the result.
 
+pub mod alerts;
+pub mod export;
 pub mod ledger;
+pub mod query;
 pub mod record;
+pub mod summary;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use std::path::{Path, PathBuf};

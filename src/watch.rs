@@ -51,6 +51,8 @@ pub struct WatchSettings {
     /// Time between full scans on a share (NFS, SMB, FUSE, 9p), where there are no events.
     #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub rescan_share: Duration,
+    /// Listen to the kernel's events on a local disk; without them the rescans alone find the frames.
+    pub events: bool,
     /// Files above this size are failed as `too_large` without being opened, bytes.
     pub max_file_bytes: u64,
     /// The phase-contrast channel, as in the file name or the container; frames of other channels are skipped.
@@ -70,6 +72,7 @@ impl Default for WatchSettings {
             give_up: Duration::from_mins(1),
             rescan_local: Duration::from_secs(5),
             rescan_share: Duration::from_secs(30),
+            events: true,
             max_file_bytes: 64 << 30,
             channel: String::new(),
         }

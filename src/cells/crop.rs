@@ -100,7 +100,8 @@ impl Cutter {
     fn resize(&self, source: &[f32], side: usize) -> Vec<f32> {
         let mut narrow = vec![0.0_f32; side * CROP_SIDE_PX];
         for (input, output) in source.chunks_exact(side).zip(narrow.chunks_exact_mut(CROP_SIDE_PX)) {
-            for ((pixel, &first), weights) in output.iter_mut().zip(&self.first).zip(self.weights.chunks_exact(self.taps))
+            for ((pixel, &first), weights) in
+                output.iter_mut().zip(&self.first).zip(self.weights.chunks_exact(self.taps))
             {
                 *pixel = input[first..first + self.taps].iter().zip(weights).map(|(v, w)| v * w).sum();
             }

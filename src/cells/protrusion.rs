@@ -116,13 +116,15 @@ mod tests {
 
     #[test]
     fn longer_arms_measure_longer() {
-        let lengths: Vec<f64> = [10.0, 20.0, 30.0, 45.0].iter().map(|&l| measure(&cell(&[l]), 0.325).total_um).collect();
+        let lengths: Vec<f64> =
+            [10.0, 20.0, 30.0, 45.0].iter().map(|&l| measure(&cell(&[l]), 0.325).total_um).collect();
         assert!(lengths.windows(2).all(|pair| pair[0] < pair[1]), "{lengths:?}");
     }
 
     #[test]
     fn a_cell_of_a_few_pixels_has_none() {
-        let dot = Mask { width: 3, height: 3, inside: vec![false, false, false, false, true, false, false, false, false] };
+        let dot =
+            Mask { width: 3, height: 3, inside: vec![false, false, false, false, true, false, false, false, false] };
         assert_eq!(measure(&dot, 0.325), Protrusions::default());
     }
 }

@@ -55,8 +55,7 @@ pub(super) fn of_outline(frame: &CorrectedFrame, outline: &[PointPx], pixel_size
     let light = Grid { width, height, values };
     let smooth = light.smoothed(pixel_size.px_from_um(GRAIN_UM) as f32);
     let mut inside = vec![false; width * height];
-    let moved: Vec<PointPx> =
-        outline.iter().map(|p| PointPx { x: p.x - left as f64, y: p.y - top as f64 }).collect();
+    let moved: Vec<PointPx> = outline.iter().map(|p| PointPx { x: p.x - left as f64, y: p.y - top as f64 }).collect();
     outline::fill(&moved, width, height, |y, from, to| inside[y * width + from..y * width + to].fill(true));
     let reach = Mask { width, height, inside }.widened(rim as f32);
     let pairs = light.values.iter().copied().zip(smooth.values);

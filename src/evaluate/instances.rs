@@ -51,10 +51,8 @@ pub fn match_outlines(truth: &LabelPicture, found: &LabelPicture) -> Matches {
         }
     }
     let area = |table: &BTreeMap<u16, usize>, label: u16| table.get(&label).copied().unwrap_or(0);
-    let right = shared
-        .iter()
-        .filter(|&(&(t, f), &both)| 2 * both > area(&true_area, t) + area(&found_area, f) - both)
-        .count();
+    let right =
+        shared.iter().filter(|&(&(t, f), &both)| 2 * both > area(&true_area, t) + area(&found_area, f) - both).count();
     Matches { right, spurious: found_area.len() - right, missed: true_area.len() - right }
 }
 

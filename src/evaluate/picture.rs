@@ -1,11 +1,11 @@
 //! Pictures in and out for looking and for evaluating.
 
+use super::paint::LabelPicture;
 use crate::cells::Cell;
 use crate::frame::{CorrectedFrame, Plane};
 use crate::units::PointPx;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
-use super::paint::LabelPicture;
 
 /// dev reader
 pub fn read_plane(path: &Path) -> anyhow::Result<Plane> {
@@ -83,9 +83,20 @@ impl Rgb {
 
 /// A colour for a number; neighbours differ.
 pub fn colour(number: u32) -> [u8; 3] {
-    const COLOURS: [[u8; 3]; 8] = [[255, 80, 80], [80, 255, 80], [90, 160, 255], [255, 220, 60], [255, 90, 255], [70, 240, 240], [255, 150, 50], [170, 110, 255]];
+    const COLOURS: [[u8; 3]; 8] = [
+        [255, 80, 80],
+        [80, 255, 80],
+        [90, 160, 255],
+        [255, 220, 60],
+        [255, 90, 255],
+        [70, 240, 240],
+        [255, 150, 50],
+        [170, 110, 255],
+    ];
     COLOURS[number as usize % 8]
 }
 
 /// keeps Cell used
-pub fn count(cells: &[Cell]) -> usize { cells.len() }
+pub fn count(cells: &[Cell]) -> usize {
+    cells.len()
+}

@@ -55,13 +55,7 @@ impl Lattice {
     fn of(plane: &Plane) -> Self {
         let (width_px, height_px) = (plane.width_px(), plane.height_px());
         let block_px = width_px.max(height_px).div_ceil(BLOCKS).max(SMALLEST_BLOCK_PX);
-        Self {
-            block_px,
-            columns: width_px.div_ceil(block_px),
-            rows: height_px.div_ceil(block_px),
-            width_px,
-            height_px,
-        }
+        Self { block_px, columns: width_px.div_ceil(block_px), rows: height_px.div_ceil(block_px), width_px, height_px }
     }
 
     /// The light at every block's centre, counts; above zero.
@@ -90,7 +84,10 @@ impl Lattice {
                 *weight = if u.abs() < 1.0 { flat * (1.0 - u * u).powi(2) } else { 0.0 };
             }
         }
-        surface.into_iter().map(|value| if value.is_finite() { value.max(floor) as f32 } else { floor as f32 }).collect()
+        surface
+            .into_iter()
+            .map(|value| if value.is_finite() { value.max(floor) as f32 } else { floor as f32 })
+            .collect()
     }
 
     /// Median and half the middle spread of every block.
@@ -119,7 +116,8 @@ impl Lattice {
 
     /// The polynomial's terms at a block's centre, coordinates within -1..=1.
     fn terms(&self, index: usize) -> [f64; TERMS] {
-        let centre = |step: usize, count: usize| if count > 1 { 2.0 * step as f64 / (count - 1) as f64 - 1.0 } else { 0.0 };
+        let centre =
+            |step: usize, count: usize| if count > 1 { 2.0 * step as f64 / (count - 1) as f64 - 1.0 } else { 0.0 };
         let x = centre(index % self.columns, self.columns);
         let y = centre(index / self.columns, self.rows);
         let (x2, y2) = (x * x, y * y);
@@ -242,10 +240,7 @@ mod tests {
             4000.0 * (1.0 - 0.25 * (u * u + v * v))
         };
         let cell = |x: usize, y: usize| (x % 120 < 40) && (y % 110 < 40);
-        let frame = correct(
-            plane(600, 400, |x, y| light(x, y) * if cell(x, y) { 0.6 } else { 1.0 }),
-            PixelSize::PAPER,
-        );
+        let frame = correct(plane(600, 400, |x, y| light(x, y) * if cell(x, y) { 0.6 } else { 1.0 }), PixelSize::PAPER);
         for (index, &value) in frame.relative.iter().enumerate() {
             let expected = if cell(index % 600, index / 600) { 0.6 } else { 1.0 };
             assert!((value - expected).abs() < 0.03, "{value} at {index}");
@@ -264,7 +259,10 @@ mod tests {
         ] {
             assert!(frame.relative.iter().all(|v| v.is_finite()));
             let q = frame.quality;
-            assert!(q.focus.is_finite() && q.background_counts.is_finite() && (0.0..=1.0).contains(&q.evenness), "{q:?}");
+            assert!(
+                q.focus.is_finite() && q.background_counts.is_finite() && (0.0..=1.0).contains(&q.evenness),
+                "{q:?}"
+            );
             assert!((0.0..=1.0).contains(&q.saturated_share));
         }
     }

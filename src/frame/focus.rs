@@ -24,7 +24,10 @@ pub(super) struct Sharpness {
 /// `relative`: `[height, width]`, dimensionless, about 1 on empty substrate. At the places where light changes most over
 /// 7.2 um, the share of that change that happens within 0.9 um (as root mean square). A defocused edge spreads over
 /// many um, so the share falls; the brightness and the number of cells do not matter.
-#[expect(clippy::indexing_slicing, reason = "x + coarse < width and y + coarse < height, relative holds width * height")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "x + coarse < width and y + coarse < height, relative holds width * height"
+)]
 pub(super) fn sharpness(relative: &[f32], width: usize, height: usize, pixel_size: PixelSize) -> Sharpness {
     let fine = (pixel_size.px_from_um(FINE_UM).round() as usize).max(1);
     let coarse = fine * COARSE_STEPS;

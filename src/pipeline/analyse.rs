@@ -68,7 +68,8 @@ pub fn work(jobs: &Receiver<Job>, found: &Sender<Analysed>, optics: Optics, stat
     while let Ok(job) = jobs.recv_blocking() {
         status.begin(Stage::Cells);
         let began = monotonic_now();
-        let span = tracing::debug_span!("frame", frame = job.next.frame.0, fov = job.next.fov.0, time = job.next.time.0);
+        let span =
+            tracing::debug_span!("frame", frame = job.next.frame.0, fov = job.next.fov.0, time = job.next.time.0);
         let outcome = span.in_scope(|| analyse(&job, optics));
         status.add_work(Stage::Cells, began.elapsed(), 1);
         let began = monotonic_now();
@@ -108,7 +109,7 @@ fn read_and_find(job: &Job, optics: Optics) -> Result<Found, AnalyseError> {
     }
     let size_px = (plane.width_px(), plane.height_px());
     let corrected = frame::correct(plane, pixel_size);
-    let settings = DetectSettings { pixel_size, cell_diameter_um: optics.cell_diameter_um, ..DetectSettings::default() };
+    let settings = DetectSettings { cell_diameter_um: optics.cell_diameter_um, ..DetectSettings::new(pixel_size) };
     let cells = cells::find(&corrected, &settings);
     Ok(Found { size_px, pixel_size, quality: corrected.quality, cells })
 }

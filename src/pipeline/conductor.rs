@@ -10,7 +10,7 @@
 use super::backlog::Backlog;
 use super::intake::{Entry, Intake};
 use super::job::{Done, End, Job, Ticket};
-use super::persist::persist;
+use super::persist::{Patience, persist};
 use crate::id::{FovId, FrameId, RunId, TimeIndex};
 use crate::status::{Stage, Status, monotonic_now, unix_ms};
 use crate::store::ledger::{Early, EarlyFrame, SourceStamp};
@@ -85,6 +85,7 @@ pub struct Conductor {
     open_files: usize,
     walked: bool,
     paused: bool,
+    patience: Patience,
 }
 
 /// Where a frame of the backlog lies.
@@ -128,14 +129,14 @@ impl Conductor {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn new(parts: Parts, suspects: Vec<FrameId>) -> Result<Self, StoreError> {
+    pub async fn new(parts: Parts, suspects: Vec<FrameId>, stop: watch::Receiver<bool>) -> Result<Self, StoreError> {
         let mut backlog = Backlog::new(parts.limits.gap_wait);
-        let mut last = BTreeMap::new();
         for (fov, time) in parts.store.last_linked().await? {
             backlog.resume(fov, time);
-            last.insert(fov, time);
         }
+        let patience = Patience::new(Arc::clone(&parts.status), Stage::Admit, stop);
         Ok(Self {
+            patience,
             store: parts.store,
             status: parts.status,
             run: parts.run,
@@ -173,10 +174,10 @@ impl Conductor {
                 biased;
                 _ = stop.changed() => continue,
                 Ok(done) = queues.done.recv() => self.landed(done, &queues).await?,
-                Ok(found) = queues.found.recv() => self.enter(found, &mut stop).await?,
-                _ = tick.tick() => self.look_at_clock(&mut stop).await?,
+                Ok(found) = queues.found.recv() => self.enter(found).await?,
+                _ = tick.tick() => self.look_at_clock().await?,
             }
-            self.admit(&queues, &mut stop).await?;
+            self.admit(&queues).await?;
             self.show(&queues);
             if self.limits.until_done && self.all_done() {
                 tracing::info!("everything in the folder is done");
@@ -196,7 +197,7 @@ impl Conductor {
     }
 
     /// Enters what the scanner found into the ledger, then into the backlog.
-    async fn enter(&mut self, found: Found, stop: &mut watch::Receiver<bool>) -> Result<(), StoreError> {
+    async fn enter(&mut self, found: Found) -> Result<(), StoreError> {
         self.open_files = found.open_files;
         self.walked |= found.walked;
         let now_unix_ms = unix_ms();
@@ -222,9 +223,7 @@ impl Conductor {
                 again: entry.again,
             })
             .collect();
-        let store = &self.store;
-        let rows =
-            persist(&self.status, Stage::Admit, stop, async || store.enter(&early, now_unix_ms).await).await?;
+        let rows = persist!(self.patience, self.store.enter(&early, now_unix_ms));
         let now = self.now();
         for ((change, entry), row) in entries.iter().zip(rows) {
             let (Some(fov), Some(time)) = (row.fov, entry.facts.time) else {
@@ -300,7 +299,7 @@ impl Conductor {
     }
 
     /// Hands over as many frames as may go.
-    async fn admit(&mut self, queues: &Queues, stop: &mut watch::Receiver<bool>) -> Result<(), StoreError> {
+    async fn admit(&mut self, queues: &Queues) -> Result<(), StoreError> {
         if self.paused {
             return Ok(());
         }
@@ -334,8 +333,7 @@ impl Conductor {
             return Ok(());
         }
         let frames: Vec<FrameId> = jobs.iter().map(|job| job.next.frame).collect();
-        let (store, run) = (&self.store, self.run);
-        persist(&self.status, Stage::Admit, stop, async || store.start(&frames, run).await).await?;
+        persist!(self.patience, self.store.start(&frames, self.run));
         metrics::counter!("cytowatch_frames_admitted_total").increment(jobs.len() as u64);
         self.status.count(|counts| counts.admitted += jobs.len() as u64);
         for job in jobs {
@@ -347,18 +345,20 @@ impl Conductor {
         Ok(())
     }
 
-    async fn look_at_clock(&mut self, stop: &mut watch::Receiver<bool>) -> Result<(), StoreError> {
+    async fn look_at_clock(&mut self) -> Result<(), StoreError> {
         for held in self.backlog.newly_held(self.now()) {
             let reason = format!("waits for time point {}", held.missing);
-            let store = &self.store;
-            persist(&self.status, Stage::Admit, stop, async || store.explain_hold(held.frame, &reason).await).await?;
+            persist!(self.patience, self.store.explain_hold(held.frame, &reason));
         }
         let folder = self.database.parent().filter(|folder| !folder.as_os_str().is_empty());
         let free_bytes = crate::watch::filesystem::free_bytes(folder.unwrap_or(std::path::Path::new(".")));
         match free_bytes {
             Ok(free) if free < self.limits.min_free_bytes => {
                 if !self.paused {
-                    tracing::error!(free_bytes = free, "paused: the database's disk is almost full; make room and work goes on by itself");
+                    tracing::error!(
+                        free_bytes = free,
+                        "paused: the database's disk is almost full; make room and work goes on by itself"
+                    );
                     self.status.set_paused(Some(format!(
                         "disk almost full: {free} bytes free, store.min_free_bytes is {}",
                         self.limits.min_free_bytes

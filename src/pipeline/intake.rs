@@ -118,7 +118,8 @@ impl Intake {
 
     /// Why a frame is left out on purpose.
     fn unwanted(&self, facts: &FrameFacts) -> Option<String> {
-        let other_channel = !self.channel.is_empty() && facts.channel.as_ref().is_some_and(|channel| *channel != self.channel);
+        let other_channel =
+            !self.channel.is_empty() && facts.channel.as_ref().is_some_and(|channel| *channel != self.channel);
         if other_channel {
             return Some(format!("channel {} is not watch.channel", facts.channel.as_deref().unwrap_or_default()));
         }

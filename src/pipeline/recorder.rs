@@ -4,14 +4,15 @@
 //! read back from the database, so that tracks come out the same whether or not the process died in between.
 
 use super::job::{Done, End, Found, Job, Outcome, Scored, Ticket};
-use super::persist::persist;
+use super::persist::{Patience, persist};
 use crate::cells::FrameVerdict;
 use crate::id::{BundleId, FovId, RunId};
 use crate::infer::Inference;
 use crate::status::{Stage, Status, monotonic_now, unix_ms};
 use crate::store::record::{CellRecord, CellScore, CellTrack, FrameRecord};
 use crate::store::{Store, StoreError};
-use crate::track::{LinkSettings, Linker, Observation};
+use crate::track::TrackSettings;
+use crate::track::link::{LinkSettings, Linker, Observation};
 use async_channel::{Receiver, Sender};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,9 +31,8 @@ pub struct Recorder {
     /// The bundle that scored them.
     pub bundle: BundleId,
     /// How cells are linked.
-    pub link: LinkSettings,
-    /// Asked to stop.
-    pub stop: watch::Receiver<bool>,
+    pub track: TrackSettings,
+    patience: Patience,
     fields: BTreeMap<FovId, Field>,
 }
 
@@ -51,10 +51,11 @@ impl Recorder {
     pub fn new(
         (store, status): (Store, Arc<Status>),
         (run, bundle): (RunId, BundleId),
-        link: LinkSettings,
+        track: TrackSettings,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        Self { store, status, run, bundle, link, stop, fields: BTreeMap::new() }
+        let patience = Patience::new(Arc::clone(&status), Stage::Record, stop);
+        Self { store, status, run, bundle, track, patience, fields: BTreeMap::new() }
     }
 
     /// Takes frames from `scored` until the queue is closed; tells `done` how each ended.
@@ -84,9 +85,7 @@ impl Recorder {
         let field = self.fields.entry(next.fov).or_default();
         if field.broken == Some(job.ticket.epoch) {
             let reason = "an earlier frame of this field is being read again";
-            let store = &self.store;
-            persist(&self.status, Stage::Record, &mut self.stop, async || store.put_back(&[next.frame], reason).await)
-                .await?;
+            persist!(self.patience, self.store.put_back(&[next.frame], reason));
             return Ok(Done { next, end: End::PutBack });
         }
         match outcome {
@@ -96,11 +95,7 @@ impl Recorder {
             }
             Outcome::Failed { code, reason } => {
                 tracing::error!(frame = next.frame.0, path = %job.path.display(), code, "frame failed: {reason}");
-                let store = &self.store;
-                persist(&self.status, Stage::Record, &mut self.stop, async || {
-                    store.fail(next.frame, code, &reason).await
-                })
-                .await?;
+                persist!(self.patience, self.store.fail(next.frame, code, &reason));
                 self.status.count(|counts| {
                     counts.failed += 1;
                     *counts.failed_by_code.entry(code.to_owned()).or_default() += 1;
@@ -111,30 +106,24 @@ impl Recorder {
             Outcome::Again { reason } => {
                 tracing::warn!(frame = next.frame.0, path = %job.path.display(), "frame is looked at again: {reason}");
                 field.broken = Some(job.ticket.epoch);
-                let store = &self.store;
-                persist(&self.status, Stage::Record, &mut self.stop, async || {
-                    store.wait_again(next.frame, &reason).await
-                })
-                .await?;
+                persist!(self.patience, self.store.wait_again(next.frame, &reason));
                 Ok(Done { next, end: End::Again })
             }
         }
     }
 
-    async fn record(
-        &mut self,
-        job: &Job,
-        found: Found,
-        inferences: Vec<Option<Inference>>,
-    ) -> Result<(), StoreError> {
+    async fn record(&mut self, job: &Job, found: Found, inferences: Vec<Option<Inference>>) -> Result<(), StoreError> {
         let next = job.next;
         let usable = found.cells.verdict == FrameVerdict::Usable;
-        let mut linker = self.linker(next.fov).await?;
+        let mut linker = self.linker(next.fov, self.track.at(found.pixel_size)).await?;
         // An unusable frame has no cells to link; it is a gap that the linker bridges or not.
         let tracks: Vec<Option<CellTrack>> = if next.linkable && usable {
-            let seen: Vec<Observation> = found.cells.cells.iter().map(Observation::of).collect();
-            let links = linker.link(next.time, &seen, self.link, found.pixel_size);
-            links.iter().map(|link| Some(CellTrack { number: link.number, parent: link.parent })).collect()
+            let seen: Vec<Observation> = found.cells.cells.iter().map(Observation::from).collect();
+            linker
+                .link(next.time, &seen)
+                .iter()
+                .map(|link| Some(CellTrack { number: link.number, parent: link.parent }))
+                .collect()
         } else {
             vec![None; found.cells.cells.len()]
         };
@@ -165,8 +154,7 @@ impl Recorder {
             cells,
             linker_state,
         };
-        let store = &self.store;
-        persist(&self.status, Stage::Record, &mut self.stop, async || store.record(&record, unix_ms()).await).await?;
+        persist!(self.patience, self.store.record(&record, unix_ms()));
         if next.linkable {
             self.fields.entry(next.fov).or_default().linker = Some(linker);
         }
@@ -182,14 +170,15 @@ impl Recorder {
     }
 
     /// A copy of the field's linker, to be kept only when the frame is committed.
-    async fn linker(&mut self, fov: FovId) -> Result<Linker, StoreError> {
+    async fn linker(&mut self, fov: FovId, settings: LinkSettings) -> Result<Linker, StoreError> {
         if let Some(linker) = self.fields.entry(fov).or_default().linker.clone() {
-            return Ok(linker);
+            return Ok(linker.with_settings(settings));
         }
-        let Some(text) = self.store.linker_state(fov).await? else { return Ok(Linker::default()) };
-        serde_json::from_str(&text).map_err(|error| StoreError::Unreadable {
+        let Some(text) = self.store.linker_state(fov).await? else { return Ok(Linker::new(settings)) };
+        let linker: Linker = serde_json::from_str(&text).map_err(|error| StoreError::Unreadable {
             what: format!("the tracking memory of field of view {fov}: {error}"),
-        })
+        })?;
+        Ok(linker.with_settings(settings))
     }
 }
 

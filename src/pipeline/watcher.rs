@@ -154,7 +154,12 @@ async fn wait(
     if all.iter().any(|hint| matches!(hint, Hint::Rescan)) { Wake::Rescan } else { Wake::Hints(all) }
 }
 
-fn look(mut scanner: Scanner, wake: Wake, now: Duration, status: &Status) -> (Scanner, Wake, Vec<Change>, Vec<Problem>) {
+fn look(
+    mut scanner: Scanner,
+    wake: Wake,
+    now: Duration,
+    status: &Status,
+) -> (Scanner, Wake, Vec<Change>, Vec<Problem>) {
     let mut changes = Vec::new();
     let mut problems = Vec::new();
     match &wake {

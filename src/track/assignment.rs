@@ -7,13 +7,7 @@ use super::link::Pair;
 ///
 /// Pairs fall apart into groups that share neither track nor cell; each is solved on its own, so the cost grows with
 /// the largest crowd and not with the frame.
-pub(super) fn best(
-    pairs: &[Pair],
-    tracks: usize,
-    cells: usize,
-    no_link: f64,
-    forbidden: f64,
-) -> Vec<Option<usize>> {
+pub(super) fn best(pairs: &[Pair], tracks: usize, cells: usize, no_link: f64, forbidden: f64) -> Vec<Option<usize>> {
     let mut assigned = vec![None; cells];
     for group in groups(pairs, tracks, cells) {
         let rows = places(group.iter().map(|pair| pair.track));

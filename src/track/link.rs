@@ -135,8 +135,7 @@ impl Linker {
         self.live.retain(|track| time.0.saturating_sub(track.last_time.0) <= patience);
         let before: Vec<PointPx> = self.live.iter().map(|track| self.expected(track, time)).collect();
         let shift = stage::shift(&before, cells, &self.settings);
-        let expected: Vec<PointPx> =
-            before.iter().map(|p| PointPx { x: p.x + shift.x, y: p.y + shift.y }).collect();
+        let expected: Vec<PointPx> = before.iter().map(|p| PointPx { x: p.x + shift.x, y: p.y + shift.y }).collect();
         for track in &mut self.live {
             track.position = exact_point(PointPx { x: track.position.x + shift.x, y: track.position.y + shift.y });
         }
@@ -235,10 +234,8 @@ impl Linker {
     /// How well `track` divided into `a` and `b` (lower is better); `None` when it did not.
     fn division_fit(&self, track: &LiveTrack, time: TimeIndex, a: &Observation, b: &Observation) -> Option<f64> {
         let gate_px = self.settings.pixel_size.px_from_um(self.settings.gate_um) * self.steps(track, time);
-        let middle = PointPx {
-            x: f64::midpoint(a.centroid.x, b.centroid.x),
-            y: f64::midpoint(a.centroid.y, b.centroid.y),
-        };
+        let middle =
+            PointPx { x: f64::midpoint(a.centroid.x, b.centroid.x), y: f64::midpoint(a.centroid.y, b.centroid.y) };
         let off = middle.distance_px(track.position) / gate_px;
         let apart_um = self.settings.pixel_size.um_from_px(a.centroid.distance_px(b.centroid));
         let daughter_um = 2.0 * (a.area_um2.max(b.area_um2) / std::f64::consts::PI).sqrt();

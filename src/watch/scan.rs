@@ -201,11 +201,13 @@ impl Scanner {
         }
     }
 
-    /// Walks the whole folder at `now` (any steady clock, the same at every call).
-    pub fn scan(&mut self, now: Duration) -> Scan {
+    /// Walks the whole folder at `now` (any steady clock, the same at every call); `alive` is called at each file, so
+    /// that a long walk is not taken for a stuck one.
+    pub fn scan(&mut self, now: Duration, alive: &mut dyn FnMut()) -> Scan {
         let walk = Walk::of(&self.folder);
         let mut changes = Vec::new();
         for (path, stamp) in &walk.files {
+            alive();
             self.look(path, Glance { stamp: *stamp, evidence: Evidence::None, now }, &mut changes);
         }
         let missing: Vec<String> = self

@@ -130,7 +130,8 @@ impl ReadError {
         )
     }
 
-    pub(super) fn from_io(path: &Path, source: std::io::Error) -> Self {
+    /// The error of an operation on `path` that the system refused.
+    pub fn from_io(path: &Path, source: std::io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
             ErrorKind::NotFound | ErrorKind::NotADirectory => Self::Vanished { path },

@@ -60,11 +60,11 @@ fn a_late_frame_changes_no_track() {
 #[test]
 fn a_stage_jump_moves_all_cells_and_breaks_no_track() {
     let mut linker = linker();
-    let places: Vec<(f64, f64)> =
-        (0..8).map(|i| (100.0 + 211.0 * f64::from(i % 4), 150.0 + 333.0 * f64::from(i / 4) + 17.0 * f64::from(i))).collect();
-    let scene = |dx: f64, dy: f64| -> Vec<Observation> {
-        places.iter().map(|&(x, y)| cell(x + dx, y + dy, 300.0)).collect()
-    };
+    let places: Vec<(f64, f64)> = (0..8)
+        .map(|i| (100.0 + 211.0 * f64::from(i % 4), 150.0 + 333.0 * f64::from(i / 4) + 17.0 * f64::from(i)))
+        .collect();
+    let scene =
+        |dx: f64, dy: f64| -> Vec<Observation> { places.iter().map(|&(x, y)| cell(x + dx, y + dy, 300.0)).collect() };
     let first = numbers(&linker.link(TimeIndex(0), &scene(0.0, 0.0)));
     assert_eq!(numbers(&linker.link(TimeIndex(1), &scene(2.0, -1.0))), first);
     assert_eq!(numbers(&linker.link(TimeIndex(2), &scene(130.0, -90.0))), first);
@@ -99,8 +99,9 @@ fn a_cell_that_enters_beside_another_is_no_daughter() {
 
 /// A random film: a few frames of random cells at rising times.
 fn film() -> impl Strategy<Value = Vec<(i64, Vec<Observation>)>> {
-    let observation = (0.0..800.0_f64, 0.0..600.0_f64, 20.0..900.0_f64, any::<bool>())
-        .prop_map(|(x, y, area_um2, touches_border)| Observation { centroid: PointPx { x, y }, area_um2, touches_border });
+    let observation = (0.0..800.0_f64, 0.0..600.0_f64, 20.0..900.0_f64, any::<bool>()).prop_map(
+        |(x, y, area_um2, touches_border)| Observation { centroid: PointPx { x, y }, area_um2, touches_border },
+    );
     proptest::collection::vec((1_i64..3, proptest::collection::vec(observation, 0..25)), 1..14).prop_map(|frames| {
         let mut time = 0;
         frames

@@ -92,12 +92,12 @@ fn words(changes: &[Change]) -> Vec<String> {
 fn a_file_is_complete_one_settle_time_after_it_was_seen_and_is_reported_once() {
     let (folder, mut scanner) = watched();
     fs::write(folder.path().join("s1_t2.tif"), tiff(1, 0)).unwrap();
-    let seen = scanner.scan(ms(0)).changes;
+    let seen = scanner.scan(ms(0), &mut || ()).changes;
     assert_eq!(words(&seen), ["s1_t2.tif seen fov Some(\"1\") time Some(2)", "s1_t2.tif waiting changing"]);
     assert_eq!(scanner.next_look_at(), Some(SETTLE));
     assert!(scanner.look_again(ms(249)).is_empty());
     assert_eq!(words(&scanner.look_again(ms(250))), ["s1_t2.tif complete 1"]);
-    assert!(scanner.scan(ms(9000)).changes.is_empty());
+    assert!(scanner.scan(ms(9000), &mut || ()).changes.is_empty());
     assert_eq!(scanner.next_look_at(), None);
 }
 
@@ -135,7 +135,7 @@ fn temporary_names_wait_for_their_rename() {
     let (folder, mut scanner) = watched();
     let (hidden, last) = (folder.path().join("s1_t2.tif.tmp"), folder.path().join("s1_t2.tif"));
     fs::write(&hidden, tiff(1, 0)).unwrap();
-    assert!(scanner.scan(ms(0)).changes.is_empty() && scanner.poke(&hidden, true, ms(1)).is_empty());
+    assert!(scanner.scan(ms(0), &mut || ()).changes.is_empty() && scanner.poke(&hidden, true, ms(1)).is_empty());
     fs::rename(&hidden, &last).unwrap();
     assert_eq!(words(&scanner.poke(&last, true, ms(2)))[1..], ["s1_t2.tif complete 1"]);
 }
@@ -150,19 +150,19 @@ fn unfinished_files_say_why_they_wait_and_fail_only_after_long_stillness() {
     ] {
         fs::write(folder.path().join(name), bytes).unwrap();
     }
-    scanner.scan(ms(0));
+    scanner.scan(ms(0), &mut || ());
     assert_eq!(
         words(&scanner.look_again(ms(250))),
         ["s1_t1.tif waiting truncated", "s1_t2.tif waiting empty", "s1_t3.tif waiting wrong_type"]
     );
-    assert!(scanner.scan(ms(30_000)).changes.is_empty());
+    assert!(scanner.scan(ms(30_000), &mut || ()).changes.is_empty());
     assert_eq!(
-        words(&scanner.scan(ms(60_000)).changes),
+        words(&scanner.scan(ms(60_000), &mut || ()).changes),
         ["s1_t1.tif failed truncated", "s1_t2.tif failed empty", "s1_t3.tif failed wrong_type"]
     );
-    assert!(scanner.scan(ms(90_000)).changes.is_empty());
+    assert!(scanner.scan(ms(90_000), &mut || ()).changes.is_empty());
     fs::write(folder.path().join("s1_t2.tif"), tiff(1, 0)).unwrap();
-    assert_eq!(words(&scanner.scan(ms(90_001)).changes), ["s1_t2.tif waiting changing"]);
+    assert_eq!(words(&scanner.scan(ms(90_001), &mut || ()).changes), ["s1_t2.tif waiting changing"]);
     assert_eq!(words(&scanner.look_again(ms(90_251))), ["s1_t2.tif complete 1"]);
 }
 
@@ -177,7 +177,7 @@ fn a_growing_stack_hands_over_only_what_is_new() {
     file.write_all(&whole).unwrap();
     drop(file);
     assert_eq!(words(&scanner.poke(&path, true, ms(100))), ["s1_t2.tif grew [2, 3]"]);
-    assert!(scanner.scan(ms(9000)).changes.is_empty());
+    assert!(scanner.scan(ms(9000), &mut || ()).changes.is_empty());
 }
 
 #[test]
@@ -212,10 +212,10 @@ fn a_vanished_file_is_reported_and_comes_back_without_being_done_twice() {
     fs::write(&path, tiff(1, 0)).unwrap();
     scanner.poke(&path, true, ms(0));
     fs::rename(&path, &away).unwrap();
-    assert_eq!(words(&scanner.scan(ms(10)).changes), ["s1_t2.tif vanished"]);
-    assert!(scanner.scan(ms(20)).changes.is_empty());
+    assert_eq!(words(&scanner.scan(ms(10), &mut || ()).changes), ["s1_t2.tif vanished"]);
+    assert!(scanner.scan(ms(20), &mut || ()).changes.is_empty());
     fs::rename(&away, &path).unwrap();
-    assert!(scanner.scan(ms(30)).changes.is_empty());
+    assert!(scanner.scan(ms(30), &mut || ()).changes.is_empty());
 }
 
 #[test]
@@ -225,13 +225,13 @@ fn an_unmounted_folder_loses_nothing() {
     fs::create_dir(&root).unwrap();
     fs::write(root.join("s1_t2.tif"), tiff(1, 0)).unwrap();
     scanner.folder = root.clone();
-    scanner.scan(ms(0));
-    scanner.scan(ms(300));
+    scanner.scan(ms(0), &mut || ());
+    scanner.scan(ms(300), &mut || ());
     fs::rename(&root, &away).unwrap();
-    let scan = scanner.scan(ms(400));
+    let scan = scanner.scan(ms(400), &mut || ());
     assert_eq!((scan.changes.len(), scan.problems[0].code), (0, "folder_gone"));
     fs::rename(&away, &root).unwrap();
-    assert_eq!(scanner.scan(ms(500)), Scan { changes: Vec::new(), problems: Vec::new(), files: 1 });
+    assert_eq!(scanner.scan(ms(500), &mut || ()), Scan { changes: Vec::new(), problems: Vec::new(), files: 1 });
 }
 
 #[test]
@@ -241,7 +241,9 @@ fn what_the_ledger_has_is_not_opened_again() {
     fs::write(&path, tiff(2, 0)).unwrap();
     let stamp = Stamp::look(&path).unwrap();
     scanner.preload("s1_t2.tif".to_owned(), stamp.size_bytes, stamp.modified_unix_ns, 2);
-    assert!(scanner.scan(ms(0)).changes.is_empty() && scanner.scan(ms(9000)).changes.is_empty());
+    assert!(
+        scanner.scan(ms(0), &mut || ()).changes.is_empty() && scanner.scan(ms(9000), &mut || ()).changes.is_empty()
+    );
     fs::write(&path, tiff(3, 0)).unwrap();
     assert_eq!(words(&scanner.poke(&path, true, ms(9001))), ["s1_t2.tif grew [2]"]);
 }
@@ -251,8 +253,8 @@ fn names_that_fit_nothing_fail_at_once_and_ignored_ones_are_silent() {
     let (folder, mut scanner) = watched();
     fs::write(folder.path().join("holiday.tif"), tiff(1, 0)).unwrap();
     fs::write(folder.path().join("notes.txt"), "x").unwrap();
-    assert_eq!(words(&scanner.scan(ms(0)).changes), ["holiday.tif failed template_mismatch"]);
-    assert!(scanner.scan(ms(1)).changes.is_empty());
+    assert_eq!(words(&scanner.scan(ms(0), &mut || ()).changes), ["holiday.tif failed template_mismatch"]);
+    assert!(scanner.scan(ms(1), &mut || ()).changes.is_empty());
 }
 
 #[test]
@@ -265,7 +267,7 @@ fn links_and_depths_are_bounded_and_said() {
     fs::create_dir_all(&deep).unwrap();
     fs::write(folder.path().join("d/s1_t1.tif"), tiff(1, 0)).unwrap();
     std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
-    let scan = scanner.scan(ms(0));
+    let scan = scanner.scan(ms(0), &mut || ());
     assert_eq!(scan.files, 1);
     let codes: Vec<_> = scan.problems.iter().map(|problem| problem.code).collect();
     assert_eq!(codes, ["too_deep", "symlink_skipped"]);
@@ -285,15 +287,17 @@ fn unreadable_folders_and_files_wait() {
     let path = folder.path().join("s1_t2.tif");
     fs::write(&path, tiff(1, 0)).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o0)).unwrap();
-    scanner.scan(ms(0));
-    assert!(words(&scanner.scan(ms(300)).changes).contains(&"s1_t2.tif waiting permission_denied".to_owned()));
+    scanner.scan(ms(0), &mut || ());
+    assert!(
+        words(&scanner.scan(ms(300), &mut || ()).changes).contains(&"s1_t2.tif waiting permission_denied".to_owned())
+    );
     fs::set_permissions(&inside, fs::Permissions::from_mode(0o0)).unwrap();
-    let scan = scanner.scan(ms(600));
+    let scan = scanner.scan(ms(600), &mut || ());
     fs::set_permissions(&inside, fs::Permissions::from_mode(0o755)).unwrap();
     assert_eq!(scan.problems, [Problem { path: "in".to_owned(), code: "folder_unreadable" }]);
     assert!(scan.changes.is_empty());
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(words(&scanner.scan(ms(900)).changes), ["s1_t2.tif complete 1"]);
+    assert_eq!(words(&scanner.scan(ms(900), &mut || ()).changes), ["s1_t2.tif complete 1"]);
 }
 
 #[test]
@@ -302,7 +306,7 @@ fn a_burst_is_complete_in_the_order_of_its_names() {
     for time in 0..200 {
         fs::write(folder.path().join(format!("s1_t{time:03}.tif")), tiff(1, time)).unwrap();
     }
-    scanner.scan(ms(0));
+    scanner.scan(ms(0), &mut || ());
     let changes = scanner.look_again(ms(250));
     let paths: Vec<_> = changes.iter().map(|change| change.path.clone()).collect();
     assert_eq!(paths, (0..200).map(|time| format!("s1_t{time:03}.tif")).collect::<Vec<_>>());
@@ -326,7 +330,7 @@ fn known_files_are_scanned_fast() {
     }
     for round in 0..3 {
         let started = Instant::now();
-        let scan = scanner.scan(ms(round));
+        let scan = scanner.scan(ms(round), &mut || ());
         println!("{} known files scanned in {:?}", scan.files, started.elapsed());
         assert!(scan.changes.is_empty());
     }

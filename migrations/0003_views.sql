@@ -1,0 +1,214 @@
+-- Views for people: one row per cell, track, sample and frame, with units in the names. They are part of the public
+-- interface: columns are only ever added. Times are UTC milliseconds since 1970.
+--
+-- A score is the sigmoid of a mean logit over the cells that are not withheld, per model bundle. SQLite is built
+-- without exp() here, so exponentials(step) holds exp(-step / 100), and the rest is a short series: the scores of
+-- these views are right to 1e-9.
+CREATE TABLE exponentials (
+    step              INTEGER PRIMARY KEY,
+    value             REAL NOT NULL CHECK (value > 0)
+) STRICT;
+INSERT INTO exponentials (step, value)
+WITH RECURSIVE up (step, value) AS (
+    SELECT 0, 1.0 UNION ALL SELECT step + 1, value * 0.99004983374916805 FROM up WHERE step < 3000
+), down (step, value) AS (
+    SELECT 0, 1.0 UNION ALL SELECT step - 1, value * 1.0100501670841680 FROM down WHERE step > -3000
+)
+SELECT step, value FROM up UNION SELECT step, value FROM down;
+
+-- One row per cell and bundle (one row without scores when no bundle has seen the cell).
+CREATE VIEW cells_view AS
+SELECT
+    cells.cell_id,
+    sessions.instrument,
+    sessions.name AS session,
+    samples.name AS sample,
+    samples.label AS sample_label,
+    fields_of_view.name AS fov,
+    frames.frame_id,
+    frames.time_index,
+    frames.channel,
+    frames.acquired_unix_ms,
+    frames.verdict AS frame_verdict,
+    sources.path,
+    cells.number AS cell_number,
+    cells.track_id,
+    tracks.number AS track_number,
+    cells.x_px,
+    cells.y_px,
+    frames.pixel_size_um,
+    cells.touches_border,
+    cells.area_um2,
+    cells.perimeter_um,
+    cells.eccentricity,
+    cells.solidity,
+    cells.major_axis_um,
+    cells.minor_axis_um,
+    cells.protrusion_count,
+    cells.protrusion_total_um,
+    cells.protrusion_longest_um,
+    cells.scattering,
+    bundles.name AS bundle,
+    bundles.version AS bundle_version,
+    inferences.logit,
+    CASE WHEN inferences.withheld IS NULL THEN inferences.score END AS score,
+    inferences.withheld AS withheld_reason,
+    inferences.distance
+FROM cells
+JOIN frames ON frames.frame_id = cells.frame_id
+JOIN sources ON sources.source_id = frames.source_id
+LEFT JOIN fields_of_view ON fields_of_view.fov_id = frames.fov_id
+LEFT JOIN samples ON samples.sample_id = fields_of_view.sample_id
+LEFT JOIN sessions ON sessions.session_id = fields_of_view.session_id
+LEFT JOIN tracks ON tracks.track_id = cells.track_id
+LEFT JOIN inferences ON inferences.cell_id = cells.cell_id
+LEFT JOIN bundles ON bundles.bundle_id = inferences.bundle_id;
+
+-- One row per track and bundle (one row without scores when no bundle has seen the track).
+CREATE VIEW tracks_view AS
+SELECT
+    logits.track_id,
+    logits.instrument,
+    logits.session,
+    logits.sample,
+    logits.sample_label,
+    logits.fov,
+    logits.track_number,
+    logits.parent_track_number,
+    logits.first_time_index,
+    logits.last_time_index,
+    logits.cell_count,
+    logits.first_x_px,
+    logits.first_y_px,
+    logits.last_x_px,
+    logits.last_y_px,
+    logits.path_px,
+    logits.bundle,
+    logits.bundle_version,
+    logits.scored_cell_count,
+    logits.withheld_cell_count,
+    logits.mean_logit,
+    1.0 / (1.0 + exponentials.value
+        * (1.0 - remainder + remainder * remainder / 2 - remainder * remainder * remainder / 6)) AS score
+FROM (
+    SELECT
+        tracks.track_id,
+        sessions.instrument,
+        sessions.name AS session,
+        samples.name AS sample,
+        samples.label AS sample_label,
+        fields_of_view.name AS fov,
+        tracks.number AS track_number,
+        tracks.parent_number AS parent_track_number,
+        tracks.first_time_index,
+        tracks.last_time_index,
+        tracks.cell_count,
+        tracks.first_x_px,
+        tracks.first_y_px,
+        tracks.last_x_px,
+        tracks.last_y_px,
+        tracks.path_px,
+        bundles.name AS bundle,
+        bundles.version AS bundle_version,
+        track_scores.scored_count AS scored_cell_count,
+        track_scores.withheld_count AS withheld_cell_count,
+        track_scores.logit_sum / nullif(track_scores.scored_count, 0) AS mean_logit,
+        CAST(round(100 * max(-30, min(30, track_scores.logit_sum / nullif(track_scores.scored_count, 0)))) AS INTEGER)
+            AS step,
+        max(-30, min(30, track_scores.logit_sum / nullif(track_scores.scored_count, 0)))
+            - round(100 * max(-30, min(30, track_scores.logit_sum / nullif(track_scores.scored_count, 0)))) / 100
+            AS remainder
+    FROM tracks
+    JOIN fields_of_view ON fields_of_view.fov_id = tracks.fov_id
+    JOIN samples ON samples.sample_id = fields_of_view.sample_id
+    JOIN sessions ON sessions.session_id = fields_of_view.session_id
+    LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id
+    LEFT JOIN bundles ON bundles.bundle_id = track_scores.bundle_id
+) AS logits
+LEFT JOIN exponentials ON exponentials.step = logits.step;
+
+-- One row per sample and bundle: every cell counts the same.
+CREATE VIEW samples_view AS
+SELECT
+    logits.sample_id,
+    logits.instrument,
+    logits.session,
+    logits.sample,
+    logits.sample_label,
+    logits.bundle,
+    logits.bundle_version,
+    logits.fov_count,
+    logits.track_count,
+    logits.scored_cell_count,
+    logits.withheld_cell_count,
+    logits.mean_logit,
+    1.0 / (1.0 + exponentials.value
+        * (1.0 - remainder + remainder * remainder / 2 - remainder * remainder * remainder / 6)) AS score
+FROM (
+    SELECT
+        sums.*,
+        CAST(round(100 * max(-30, min(30, mean_logit))) AS INTEGER) AS step,
+        max(-30, min(30, mean_logit)) - round(100 * max(-30, min(30, mean_logit))) / 100 AS remainder
+    FROM (
+        SELECT
+            samples.sample_id,
+            sessions.instrument,
+            sessions.name AS session,
+            samples.name AS sample,
+            samples.label AS sample_label,
+            bundles.name AS bundle,
+            bundles.version AS bundle_version,
+            count(DISTINCT fields_of_view.fov_id) AS fov_count,
+            count(DISTINCT tracks.track_id) AS track_count,
+            sum(track_scores.scored_count) AS scored_cell_count,
+            sum(track_scores.withheld_count) AS withheld_cell_count,
+            sum(track_scores.logit_sum) / nullif(sum(track_scores.scored_count), 0) AS mean_logit
+        FROM samples
+        JOIN sessions ON sessions.session_id = samples.session_id
+        LEFT JOIN fields_of_view ON fields_of_view.sample_id = samples.sample_id
+        LEFT JOIN tracks ON tracks.fov_id = fields_of_view.fov_id
+        LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id
+        LEFT JOIN bundles ON bundles.bundle_id = track_scores.bundle_id
+        GROUP BY samples.sample_id, bundles.bundle_id
+    ) AS sums
+) AS logits
+LEFT JOIN exponentials ON exponentials.step = logits.step;
+
+-- One row per frame ever seen: what became of it and why.
+CREATE VIEW ledger_view AS
+SELECT
+    frames.frame_id,
+    sessions.instrument,
+    sessions.name AS session,
+    samples.name AS sample,
+    fields_of_view.name AS fov,
+    sources.path,
+    frames.plane_index,
+    frames.time_index,
+    frames.channel,
+    frames.z_index,
+    frames.state,
+    frames.reason,
+    frames.code AS failure_code,
+    frames.attempts,
+    frames.first_seen_unix_ms,
+    frames.closed_unix_ms,
+    frames.committed_unix_ms,
+    frames.committed_unix_ms - frames.closed_unix_ms AS latency_ms,
+    frames.acquired_unix_ms,
+    frames.width_px,
+    frames.height_px,
+    frames.pixel_size_um,
+    frames.verdict,
+    frames.focus,
+    frames.background_counts,
+    frames.evenness,
+    frames.saturated_share,
+    (SELECT count(*) FROM cells WHERE cells.frame_id = frames.frame_id) AS cell_count,
+    runs.software_version
+FROM frames
+JOIN sources ON sources.source_id = frames.source_id
+LEFT JOIN fields_of_view ON fields_of_view.fov_id = frames.fov_id
+LEFT JOIN samples ON samples.sample_id = fields_of_view.sample_id
+LEFT JOIN sessions ON sessions.session_id = fields_of_view.session_id
+LEFT JOIN runs ON runs.run_id = frames.run_id;

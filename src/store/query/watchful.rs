@@ -1,0 +1,152 @@
+//! What the alerts look at: how each field of view moves, how the newest frames look, how much fails or is withheld.
+
+use super::statements;
+use crate::id::{BundleId, FovId, FrameId};
+use crate::store::{StoreError, doing};
+use sqlx::FromRow;
+use sqlx::sqlite::SqlitePool;
+
+statements! {
+    /// `span_ms / (times - 1)` over the newest 20 frames is the pace of the field of view.
+    FOV_PULSES = "
+        SELECT fov.fov_id, fov.name, sessions.name AS session_name,
+            (SELECT max(frame_id) FROM frames WHERE frames.fov_id = fov.fov_id) AS newest_frame_id,
+            (SELECT count(*) FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id) AS done_count,
+            recent.frame_count, recent.newest_seen_unix_ms,
+            recent.newest_seen_unix_ms - recent.oldest_seen_unix_ms AS span_ms,
+            recent.newest_time_index - recent.oldest_time_index AS time_steps
+        FROM fields_of_view AS fov
+        JOIN sessions ON sessions.session_id = fov.session_id
+        JOIN (
+            SELECT numbered.fov_id, count(*) AS frame_count, max(first_seen_unix_ms) AS newest_seen_unix_ms,
+                min(first_seen_unix_ms) AS oldest_seen_unix_ms, max(time_index) AS newest_time_index,
+                min(time_index) AS oldest_time_index
+            FROM (
+                SELECT frames.fov_id, frames.time_index, frames.first_seen_unix_ms,
+                    max(frames.time_index) OVER (PARTITION BY frames.fov_id) AS last_time_index
+                FROM frames
+                WHERE frames.fov_id IN (SELECT fov_id FROM fields_of_view WHERE session_id = ?1)
+            ) AS numbered
+            WHERE numbered.time_index > numbered.last_time_index - 20
+            GROUP BY numbered.fov_id
+        ) AS recent ON recent.fov_id = fov.fov_id
+        ORDER BY fov.fov_id LIMIT 2000";
+    RECENT_QUALITY = "
+        SELECT fov.fov_id, fov.name,
+            (SELECT count(*) FROM (SELECT verdict FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id
+                ORDER BY time_index DESC LIMIT ?2) WHERE verdict = 'out_of_focus') AS blurred,
+            (SELECT count(*) FROM (SELECT verdict FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id
+                ORDER BY time_index DESC LIMIT ?2)) AS recent,
+            (SELECT avg(background_counts) FROM (SELECT background_counts FROM frames
+                WHERE state = 'done' AND frames.fov_id = fov.fov_id ORDER BY time_index DESC LIMIT ?2))
+                AS recent_background_counts,
+            (SELECT avg(background_counts) FROM (SELECT background_counts FROM frames
+                WHERE state = 'done' AND frames.fov_id = fov.fov_id ORDER BY time_index LIMIT ?2))
+                AS first_background_counts,
+            (SELECT count(*) FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id) AS done_count
+        FROM fields_of_view AS fov WHERE fov.session_id = ?1 ORDER BY fov.fov_id LIMIT 2000";
+    NEWEST_SESSION = "
+        SELECT fields_of_view.session_id FROM frames
+        JOIN fields_of_view ON fields_of_view.fov_id = frames.fov_id ORDER BY frames.frame_id DESC LIMIT 1";
+    WITHHELD = "
+        SELECT count(*) AS cells, count(inferences.withheld) AS withheld
+        FROM (SELECT frame_id FROM frames WHERE state = 'done' ORDER BY frame_id DESC LIMIT ?2) AS recent
+        JOIN cells ON cells.frame_id = recent.frame_id
+        JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = ?1";
+    FAILED_AMONG_NEWEST = "
+        SELECT count(*) FILTER (WHERE state = 'failed') AS failed, count(*) AS ended
+        FROM (SELECT state FROM frames WHERE state IN ('done', 'failed') ORDER BY frame_id DESC LIMIT ?1)";
+}
+
+/// How a field of view moves.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct FovPulse {
+    /// Which.
+    pub fov_id: FovId,
+    /// Its name.
+    pub name: String,
+    /// Its session's name.
+    pub session_name: String,
+    /// The frame that was seen last.
+    pub newest_frame_id: FrameId,
+    /// Frames done.
+    pub done_count: i64,
+    /// Frames among the last 20 time steps.
+    pub frame_count: i64,
+    /// When the newest of them was seen.
+    pub newest_seen_unix_ms: i64,
+    /// Between the oldest and the newest of them.
+    pub span_ms: i64,
+    /// Time steps between the oldest and the newest of them.
+    pub time_steps: i64,
+}
+
+/// How the newest frames of a field of view look beside its first.
+#[derive(Debug, Clone, PartialEq, FromRow)]
+pub struct RecentQuality {
+    /// Which.
+    pub fov_id: FovId,
+    /// Its name.
+    pub name: String,
+    /// Newest frames that are out of focus.
+    pub blurred: i64,
+    /// Newest frames looked at.
+    pub recent: i64,
+    /// Mean background of the newest frames, counts.
+    pub recent_background_counts: Option<f64>,
+    /// Mean background of the first frames, counts.
+    pub first_background_counts: Option<f64>,
+    /// Frames done.
+    pub done_count: i64,
+}
+
+/// The fields of view of the session that moved last.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn fov_pulses(readers: &SqlitePool) -> Result<Vec<FovPulse>, StoreError> {
+    sqlx::query_as(FOV_PULSES)
+        .bind(newest_session(readers).await?)
+        .fetch_all(readers)
+        .await
+        .map_err(doing("look how the fields of view move"))
+}
+
+/// The newest `frames` frames of each field of view of the session that moved last, beside its first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn recent_quality(readers: &SqlitePool, frames: u32) -> Result<Vec<RecentQuality>, StoreError> {
+    sqlx::query_as(RECENT_QUALITY)
+        .bind(newest_session(readers).await?)
+        .bind(frames)
+        .fetch_all(readers)
+        .await
+        .map_err(doing("look how the newest frames are"))
+}
+
+async fn newest_session(readers: &SqlitePool) -> Result<Option<i64>, StoreError> {
+    sqlx::query_scalar(NEWEST_SESSION).fetch_optional(readers).await.map_err(doing("find the newest session"))
+}
+
+/// Share of withheld scores among the cells of the newest `frames` frames; `None` without scored cells.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn withheld_share(readers: &SqlitePool, bundle: BundleId, frames: u32) -> Result<Option<f64>, StoreError> {
+    let (cells, withheld): (i64, i64) = sqlx::query_as(WITHHELD)
+        .bind(bundle.0)
+        .bind(frames)
+        .fetch_one(readers)
+        .await
+        .map_err(doing("count withheld scores"))?;
+    Ok((cells > 0).then(|| withheld as f64 / cells as f64))
+}
+
+/// Failed frames, and all that ended, among the newest `frames` that ended.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn failed_among_newest(readers: &SqlitePool, frames: u32) -> Result<(i64, i64), StoreError> {
+    sqlx::query_as(FAILED_AMONG_NEWEST).bind(frames).fetch_one(readers).await.map_err(doing("count new failures"))
+}
