@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand, here only their list.
 
+pub mod model;
 pub mod runtime;
 
 use clap::{Parser, Subcommand};
@@ -16,6 +17,8 @@ pub struct Cli {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Check a model bundle and say what it is.
+    Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
 }
@@ -26,6 +29,7 @@ pub enum Command {
 /// What the subcommand could not do, with the cause chain.
 pub fn run(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
+        Command::Model(args) => model::run(&args),
         Command::Runtime(args) => runtime::run(&args),
     }
 }

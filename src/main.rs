@@ -14,7 +14,7 @@ fn main() -> ExitCode {
             if tracing::dispatcher::has_been_set() {
                 tracing::error!("{error:#}");
             } else {
-                writeln!(std::io::stderr(), "error: {error:#}").ok();
+                drop(writeln!(std::io::stderr(), "error: {error:#}"));
             }
             ExitCode::FAILURE
         }

@@ -1,4 +1,5 @@
 //! The model from end to end: a bundle on disk, both engines, and bundles and libraries that are wrong.
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
 
 use cytowatch::cells::Crop;
 use cytowatch::infer::architecture::AutoencoderSpec;
@@ -178,7 +179,7 @@ fn a_network_that_breaks_the_contract_is_refused() {
         ("empty", |_| Vec::new()),
         ("not a number", |mut bytes| {
             // The first weight's numbers follow its name closely; a run of NaN there is a weight that is NaN.
-            let at = bytes.len() / 2 & !3;
+            let at = (bytes.len() / 2) & !3;
             bytes[at..at + 8].fill(0xff);
             bytes
         }),
