@@ -1,5 +1,9 @@
 //! The model from end to end: a bundle on disk, both engines, and bundles and libraries that are wrong.
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking and say what was skipped"
+)]
 
 use cytowatch::cells::Crop;
 use cytowatch::infer::architecture::AutoencoderSpec;
@@ -160,7 +164,7 @@ fn a_changed_file_is_noticed() {
 fn replace(folder: &Path, name: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) {
     let sha256 = |path: &Path| {
         let printed = Command::new("sha256sum").arg(path).output().unwrap().stdout;
-        String::from_utf8_lossy(&printed)[..64].to_owned()
+        String::from_utf8_lossy(&printed).chars().take(64).collect::<String>()
     };
     let path = folder.join(name);
     let before = sha256(&path);
@@ -173,7 +177,8 @@ fn replace(folder: &Path, name: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) {
 
 #[test]
 fn a_network_that_breaks_the_contract_is_refused() {
-    let cases: [(&str, fn(Vec<u8>) -> Vec<u8>); 4] = [
+    type Change = fn(Vec<u8>) -> Vec<u8>;
+    let cases: [(&str, Change); 4] = [
         ("cut short", |bytes| bytes[..bytes.len() / 2].to_vec()),
         ("no model", |_| b"GIF89a, certainly not a network".to_vec()),
         ("empty", |_| Vec::new()),
