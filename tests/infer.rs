@@ -269,10 +269,12 @@ fn show_says_what_is_wrong_with_a_library() {
             .args(["runtime", "show", "--library"])
             .arg(library)
             .env_remove("ORT_DYLIB_PATH")
+            .env_remove("ORT_DISABLE_TELEMETRY")
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{said}");
+        assert!(said.contains("ORT_DISABLE_TELEMETRY=1"), "switched off without anybody's help: {said}");
         assert!(said.contains(complaint), "{}: {said}", library.display());
     }
 }

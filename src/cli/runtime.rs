@@ -48,6 +48,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Installed::Now(library) => writeln!(out, "Installed ONNX Runtime: {}", library.display())?,
         },
         Command::Show { library } => {
+            let switch = std::env::var(runtime::TELEMETRY_SWITCH).unwrap_or_default();
+            writeln!(out, "{}={switch}", runtime::TELEMETRY_SWITCH)?;
             let library = onnx::find_library(library.as_deref())?;
             onnx::load_library(&library).context("the built-in engine would serve")?;
             writeln!(out, "ONNX Runtime can be used: {}", library.display())?;
