@@ -193,6 +193,79 @@ fn a_stack_cut_inside_its_last_page_gives_the_whole_ones() {
 }
 
 #[test]
+fn a_stack_that_never_rests_is_followed_two_looks_behind() {
+    let (folder, mut scanner) = watched();
+    let path = folder.path().join("s1_t2.tif");
+    let mut handed_over = Vec::new();
+    for step in 1..=40_u32 {
+        // One page every 200 ms, less than the settle time; now and then half a page at the end.
+        let whole = tiff(step, 0);
+        let cut = if step % 3 == 0 { 20 } else { 0 };
+        fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        for change in scanner.poke(&path, false, ms(u64::from(step) * 200)) {
+            match change.what {
+                What::Complete { planes, .. } | What::Grew { planes, .. } => {
+                    for plane in planes {
+                        assert!(plane.index + 10 <= step as usize, "page {} was taken at once", plane.index);
+                        handed_over.push(plane.index);
+                    }
+                }
+                What::Seen { .. } | What::Waiting { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(handed_over.len() >= 20, "{handed_over:?}");
+    fs::write(&path, tiff(41, 0)).unwrap();
+    for change in scanner.poke(&path, true, ms(9000)) {
+        if let What::Grew { planes, .. } = change.what {
+            handed_over.extend(planes.iter().map(|plane| plane.index));
+        }
+    }
+    assert_eq!(handed_over, (0..41).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_single_frame_that_never_rests_is_never_taken() {
+    let (folder, mut scanner) = watched();
+    let path = folder.path().join("s1_t2.tif");
+    for step in 0..60_u16 {
+        fs::write(&path, tiff(1, step)).unwrap();
+        for change in scanner.poke(&path, false, ms(u64::from(step) * 200)) {
+            assert!(matches!(change.what, What::Seen { .. } | What::Waiting { .. }), "{change:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_looked_at_in_a_busy_loop() {
+    let (folder, mut scanner) = watched();
+    let path = folder.path().join("s1_t2.tif");
+    fs::write(&path, b"II*").unwrap();
+    let mut now = ms(0);
+    scanner.poke(&path, false, now);
+    fs::remove_file(&path).unwrap();
+    for _ in 0..5 {
+        let next = scanner.next_look_at().unwrap();
+        assert!(next > now, "{next:?} after {now:?}");
+        now = next;
+        assert!(scanner.look_again(now).is_empty());
+    }
+    assert_eq!(words(&scanner.scan(now, &mut || ()).changes), ["s1_t2.tif vanished"]);
+    assert_eq!(scanner.next_look_at(), None);
+}
+
+#[test]
+fn a_stack_of_the_same_size_that_changed_is_rewritten() {
+    let (folder, mut scanner) = watched();
+    let path = folder.path().join("s1_t2.tif");
+    fs::write(&path, tiff(3, 0)).unwrap();
+    scanner.poke(&path, true, ms(0));
+    fs::write(&path, tiff(3, 900)).unwrap();
+    assert_eq!(words(&scanner.poke(&path, true, ms(10))), ["s1_t2.tif rewritten 3"]);
+}
+
+#[test]
 fn a_rewritten_file_is_told_from_an_unchanged_one() {
     let (folder, mut scanner) = watched();
     let path = folder.path().join("s1_t2.tif");
