@@ -2,6 +2,7 @@
 
 pub mod backfill;
 pub mod check;
+pub mod doctor;
 pub mod evaluate;
 pub mod export;
 pub mod model;
@@ -24,7 +25,7 @@ pub const EXIT_CONFIGURATION: u8 = 78;
 /// Watches a microscope's output folder, finds, follows and scores living cells.
 ///
 /// cytowatch takes every frame as it lands, finds and follows the cells, describes each with a learned descriptor,
-/// scores it, and stores everything in one SQLite database. It never writes into the watched folder.
+/// scores it, and stores everything in one SQLite database. The daemon never writes into the watched folder.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
@@ -46,6 +47,8 @@ pub enum Command {
     Run(run::Args),
     /// Do everything that `run` does before it is ready, say what was found, and exit.
     Check(check::Args),
+    /// Measure a folder before a long run, and print the settings that fit it.
+    Doctor(doctor::Args),
     /// Take a folder that is already there, then exit.
     Backfill(backfill::Args),
     /// Say what the running daemon does, or what its database holds.
@@ -102,6 +105,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Backfill(args) => backfill::run(args),
         Command::Status(args) => status::run(args),
         Command::Export(args) => export::run(args),
