@@ -152,21 +152,38 @@ impl Scanner {
     /// so that a long walk is not taken for a stop.
     pub fn scan(&mut self, now: Duration, alive: &mut dyn FnMut()) -> Scan {
         let walk = Walk::of(&self.folder, alive);
+        let (changed, missing) = self.compare(&walk);
         let mut changes = Vec::new();
-        for (path, stamp) in &walk.files {
+        for (path, stamp) in changed {
             alive();
-            self.look(path, Glance { stamp: *stamp, evidence: Evidence::None, now }, &mut changes);
+            self.look(path, Glance { stamp, evidence: Evidence::None, now }, &mut changes);
         }
-        let missing: Vec<String> = self
-            .known
-            .iter()
-            .filter(|(path, known)| !known.gone && !walk.has(path) && !walk.hides(path))
-            .map(|(path, _)| path.clone())
-            .collect();
         for path in missing {
             self.lose(&path, &mut changes);
         }
         Scan { changes, problems: walk.problems, files: walk.files.len() }
+    }
+
+    /// Side by side, both in the order of the paths: the files that want a look, and the known ones that are not there.
+    fn compare<'walk>(&self, walk: &'walk Walk) -> (Vec<(&'walk str, Stamp)>, Vec<String>) {
+        let (mut changed, mut missing) = (Vec::new(), Vec::new());
+        let mut known = self.known.iter().peekable();
+        for (path, stamp) in &walk.files {
+            while let Some((gone, state)) = known.next_if(|(other, _)| *other < path) {
+                if !state.gone && !walk.hides(gone) {
+                    missing.push(gone.clone());
+                }
+            }
+            let is_as_before = known.next_if(|(other, _)| *other == path).is_some_and(|(_, known)| {
+                matches!(known.state, State::Settled(before) if before.is_same(*stamp)) && !known.gone
+            });
+            if !is_as_before {
+                changed.push((path.as_str(), *stamp));
+            }
+        }
+        let left = known.filter(|(gone, state)| !state.gone && !walk.hides(gone));
+        missing.extend(left.map(|(gone, _)| gone.clone()));
+        (changed, missing)
     }
 
     /// Looks again at the files that are waited for and whose time has come; no walk.

@@ -386,6 +386,37 @@ fn a_burst_is_complete_in_the_order_of_its_names() {
     assert!(changes.iter().all(|change| matches!(change.what, What::Complete { .. })));
 }
 
+/// Prints how long it takes from closing a file to its planes, through the kernel's events.
+#[test]
+fn a_closed_file_is_found_at_once() {
+    let (folder, mut scanner) = watched();
+    let hints = match crate::watch::hint::Hints::listen(folder.path()) {
+        Ok(hints) => hints,
+        Err(error) => {
+            println!("skipped: {error}");
+            return;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut taken = Vec::new();
+    for time in 0..50_u16 {
+        fs::write(folder.path().join(format!("s1_t{time}.tif")), tiff(1, time)).unwrap();
+        let closed = Instant::now();
+        loop {
+            let next = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), hints.next()).await });
+            let Ok(Some(hint)) = next else { panic!("no event in ten seconds") };
+            let crate::watch::hint::Hint::Path { path, closed } = hint else { continue };
+            let changes = scanner.poke(&path, closed, ms(u64::from(time)));
+            if changes.iter().any(|change| matches!(change.what, What::Complete { .. })) {
+                break;
+            }
+        }
+        taken.push(closed.elapsed());
+    }
+    taken.sort();
+    println!("file closed -> planes known: median {:?}, longest {:?}", taken[25], taken[49]);
+}
+
 /// Prints how long a scan takes when nearly everything is known. Slow to set up, so run by name:
 /// `cargo test --lib known_files_are_scanned_fast -- --ignored --nocapture`.
 #[test]

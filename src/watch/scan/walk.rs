@@ -27,11 +27,6 @@ impl Walk {
         walk
     }
 
-    /// Whether `path` was met.
-    pub(super) fn has(&self, path: &str) -> bool {
-        self.files.binary_search_by(|(other, _)| other.as_str().cmp(path)).is_ok()
-    }
-
     /// Whether `path` may be there without having been met: it lies in a folder that could not be read.
     pub(super) fn hides(&self, path: &str) -> bool {
         self.problems.iter().any(|problem| {
