@@ -16,7 +16,7 @@ mod walk;
 
 pub use change::{Change, Problem, Scan, What};
 
-use crate::frame::read::{self, Completeness, PlaneFacts, Source};
+use crate::frame::read::{self, Completeness, PlaneFacts};
 use crate::watch::complete::{Evidence, Look, Patience, Stamp, Stillness, is_temporary_name};
 use crate::watch::naming::{FrameName, NameError, Naming};
 use crate::watch::scan::walk::Walk;
@@ -347,7 +347,7 @@ impl Scanner {
         let planes = if stamp.size_bytes > self.rules.max_file_bytes {
             Vec::new()
         } else {
-            read::open(&self.folder.join(path)).map(|source| whole_planes(&source).0).unwrap_or_default()
+            read::open(&self.folder.join(path)).map(|source| source.whole_planes().0).unwrap_or_default()
         };
         let Some(watching) = self.watched_mut(path) else { return };
         watching.peek_at = now.saturating_add(PEEK);
@@ -373,7 +373,7 @@ impl Scanner {
             return Verdict::Changed;
         }
         match opened {
-            Ok(source) => match (source.completeness(), whole_planes(&source)) {
+            Ok(source) => match (source.completeness(), source.whole_planes()) {
                 (Completeness::Incomplete(gap), _) => Verdict::Wait {
                     code: gap.code(),
                     message: format!("{path} was never finished: copy it again from the instrument"),
@@ -478,18 +478,6 @@ impl Known {
             handed_over_at: None,
             gone: false,
         }
-    }
-}
-
-/// The planes that are whole, and whether more are to come.
-fn whole_planes(source: &Source) -> (Vec<PlaneFacts>, bool) {
-    match source.completeness() {
-        Completeness::Complete => (source.planes().to_vec(), false),
-        Completeness::Growing { complete_planes } => {
-            let is_whole = |plane: &&PlaneFacts| complete_planes.binary_search(&plane.index).is_ok();
-            (source.planes().iter().filter(is_whole).cloned().collect(), true)
-        }
-        Completeness::Incomplete(_) => (Vec::new(), true),
     }
 }
 
