@@ -2,7 +2,6 @@
 
 pub mod backfill;
 pub mod check;
-pub mod evaluate;
 pub mod export;
 pub mod overlay;
 pub mod run;
@@ -53,10 +52,8 @@ pub enum Command {
     Export(export::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
-    /// Draw outlines over frames.
+    /// Draw outlines, coloured by track, over frames as PNG.
     Overlay(overlay::Args),
-    /// Judge detection and tracking against known truth.
-    Evaluate(evaluate::Args),
 }
 
 /// The configuration that a command works with.
@@ -104,7 +101,6 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Overlay(args) => overlay::run(args),
-        Command::Evaluate(args) => evaluate::run(args),
     }
 }
 
