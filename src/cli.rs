@@ -3,7 +3,6 @@
 pub mod backfill;
 pub mod check;
 pub mod doctor;
-pub mod evaluate;
 pub mod export;
 pub mod model;
 pub mod overlay;
@@ -59,10 +58,8 @@ pub enum Command {
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
-    /// Draw outlines over frames.
+    /// Draw outlines, coloured by track, over frames as PNG.
     Overlay(overlay::Args),
-    /// Judge detection and tracking against known truth.
-    Evaluate(evaluate::Args),
 }
 
 /// The configuration that a command works with.
@@ -112,7 +109,6 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Overlay(args) => overlay::run(args),
-        Command::Evaluate(args) => evaluate::run(args),
     }
 }
 
