@@ -3,12 +3,15 @@
 pub mod backfill;
 pub mod check;
 pub mod doctor;
+pub mod embed;
+pub mod explain;
 pub mod export;
 pub mod model;
 pub mod overlay;
 pub mod run;
 pub mod runtime;
 pub mod status;
+mod table;
 
 use crate::daemon::DaemonError;
 use crate::settings::{Settings, SettingsError};
@@ -54,6 +57,10 @@ pub enum Command {
     Status(status::Args),
     /// Write frames, cells, tracks or samples as CSV.
     Export(export::Args),
+    /// Describe crops (PNG files): latent descriptors and scores as CSV.
+    Embed(embed::Args),
+    /// Draw what the model sees: reconstructions, ways between cells, exaggerated features.
+    Explain(explain::Args),
     /// Check a model bundle and say what it is.
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
@@ -106,6 +113,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Backfill(args) => backfill::run(args),
         Command::Status(args) => status::run(args),
         Command::Export(args) => export::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Overlay(args) => overlay::run(args),

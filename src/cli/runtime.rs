@@ -1,9 +1,9 @@
 //! `cytowatch runtime`: fetches ONNX Runtime, and says which one would be loaded.
 
+use super::say;
 use crate::infer::onnx;
 use crate::infer::runtime::{self, Installed};
 use anyhow::Context as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Fetches ONNX Runtime, and says which one would be loaded.
@@ -41,18 +41,17 @@ enum Command {
 /// # Errors
 /// When nothing could be installed, or no ONNX Runtime can be used.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
     match &args.command {
         Command::Install { dir } => match runtime::install(dir.as_deref())? {
-            Installed::Already(library) => writeln!(out, "ONNX Runtime is installed: {}", library.display())?,
-            Installed::Now(library) => writeln!(out, "Installed ONNX Runtime: {}", library.display())?,
+            Installed::Already(library) => say(&format!("ONNX Runtime is installed: {}", library.display()))?,
+            Installed::Now(library) => say(&format!("Installed ONNX Runtime: {}", library.display()))?,
         },
         Command::Show { library } => {
             let switch = std::env::var(runtime::TELEMETRY_SWITCH).unwrap_or_default();
-            writeln!(out, "{}={switch}", runtime::TELEMETRY_SWITCH)?;
+            say(&format!("{}={switch}", runtime::TELEMETRY_SWITCH))?;
             let library = onnx::find_library(library.as_deref())?;
             onnx::load_library(&library).context("the built-in engine would serve")?;
-            writeln!(out, "ONNX Runtime can be used: {}", library.display())?;
+            say(&format!("ONNX Runtime can be used: {}", library.display()))?;
         }
     }
     Ok(())
