@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, here only their list and what they share.
 
 pub mod backfill;
+pub mod certify;
 pub mod check;
 pub mod evaluate;
 pub mod export;
@@ -52,6 +53,8 @@ pub enum Command {
     Status(status::Args),
     /// Write frames, cells, tracks or samples as CSV.
     Export(export::Args),
+    /// Say what became of every frame of a session, and whether anything is unexplained.
+    Certify(certify::Args),
     /// Check a model bundle and say what it is.
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
@@ -105,6 +108,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Backfill(args) => backfill::run(args),
         Command::Status(args) => status::run(args),
         Command::Export(args) => export::run(args),
+        Command::Certify(args) => certify::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Overlay(args) => overlay::run(args),
