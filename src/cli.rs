@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, here only their list and what they share.
 
 pub mod backfill;
+pub mod certify;
 pub mod check;
 pub mod doctor;
 pub mod embed;
@@ -61,6 +62,8 @@ pub enum Command {
     Embed(embed::Args),
     /// Draw what the model sees: reconstructions, ways between cells, exaggerated features.
     Explain(explain::Args),
+    /// Say what became of every frame of a session, and whether anything is unexplained.
+    Certify(certify::Args),
     /// Check a model bundle and say what it is.
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
@@ -115,6 +118,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Certify(args) => certify::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Overlay(args) => overlay::run(args),

@@ -4,4 +4,7 @@
 //! intervals and reasons. Everything here is pure: no clock, no database, no threads; the same numbers give the same bits.
 
 pub mod call;
+pub mod certificate;
+pub mod dynamics;
+pub mod film;
 pub mod trial;

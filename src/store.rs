@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod export;
+pub mod facts;
 pub mod ledger;
 pub mod query;
 pub mod record;
