@@ -8,6 +8,7 @@ pub mod model;
 pub mod overlay;
 pub mod run;
 pub mod runtime;
+pub mod serve;
 pub mod status;
 
 use crate::daemon::DaemonError;
@@ -50,6 +51,8 @@ pub enum Command {
     Backfill(backfill::Args),
     /// Say what the running daemon does, or what its database holds.
     Status(status::Args),
+    /// Show a finished session in the browser: the page and the API over its database, read-only.
+    Serve(serve::Args),
     /// Write frames, cells, tracks or samples as CSV.
     Export(export::Args),
     /// Check a model bundle and say what it is.
@@ -104,6 +107,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Check(args) => check::run(args),
         Command::Backfill(args) => backfill::run(args),
         Command::Status(args) => status::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Export(args) => export::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
