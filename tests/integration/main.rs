@@ -4,4 +4,3 @@ mod api;
 mod page;
 mod seed;
 mod server;
-mod look;
