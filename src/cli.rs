@@ -11,6 +11,7 @@ pub mod model;
 pub mod overlay;
 pub mod run;
 pub mod runtime;
+pub mod serve;
 pub mod status;
 mod table;
 
@@ -56,6 +57,8 @@ pub enum Command {
     Backfill(backfill::Args),
     /// Say what the running daemon does, or what its database holds.
     Status(status::Args),
+    /// Show a finished session in the browser: the page and the API over its database, read-only.
+    Serve(serve::Args),
     /// Write frames, cells, tracks or samples as CSV.
     Export(export::Args),
     /// Describe crops (PNG files): latent descriptors and scores as CSV.
@@ -115,6 +118,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Doctor(args) => doctor::run(args),
         Command::Backfill(args) => backfill::run(args),
         Command::Status(args) => status::run(args),
+        Command::Serve(args) => serve::run(&args),
         Command::Export(args) => export::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Explain(args) => explain::run(args),
