@@ -41,7 +41,9 @@ pub enum ExplainError {
         source: PictureError,
     },
     /// A picture is not a crop.
-    #[error("{path} is {width_px} x {height_px} px: a crop is 256 x 256, cut and scaled as the bundle's crop rule says")]
+    #[error(
+        "{path} is {width_px} x {height_px} px: a crop is 256 x 256, cut and scaled as the bundle's crop rule says"
+    )]
     NotACrop {
         /// The file.
         path: PathBuf,

@@ -59,7 +59,10 @@ pub struct Parts {
 
 impl std::fmt::Debug for Parts {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Parts").field("database", &self.database).field("folder", &self.folder).finish_non_exhaustive()
+        out.debug_struct("Parts")
+            .field("database", &self.database)
+            .field("folder", &self.folder)
+            .finish_non_exhaustive()
     }
 }
 

@@ -259,7 +259,6 @@ impl Conductor {
     fn note_failure(&self, entry: &Entry) {
         if let Early::Failed(code, reason) = &entry.state {
             tracing::error!(code, "frame failed: {reason}");
-            metrics::counter!("cytowatch_frames_failed_total", "code" => *code).increment(1);
             self.status.count(|counts| {
                 counts.failed += 1;
                 *counts.failed_by_code.entry((*code).to_owned()).or_default() += 1;
@@ -334,7 +333,6 @@ impl Conductor {
         }
         let frames: Vec<FrameId> = jobs.iter().map(|job| job.next.frame).collect();
         persist!(self.patience, self.store.start(&frames, self.run));
-        metrics::counter!("cytowatch_frames_admitted_total").increment(jobs.len() as u64);
         self.status.count(|counts| counts.admitted += jobs.len() as u64);
         for job in jobs {
             // There is room: this task is the only one that sends. A closed queue ends the daemon elsewhere.

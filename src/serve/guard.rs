@@ -48,8 +48,8 @@ impl Token {
     /// # Errors
     /// When the file cannot be read, or its line is too short or not plain ASCII.
     pub fn read(path: &Path) -> Result<Self, ServeError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ServeError::TokenRead { path: path.to_owned(), source })?;
+        let text =
+            std::fs::read_to_string(path).map_err(|source| ServeError::TokenRead { path: path.to_owned(), source })?;
         let line = text.trim();
         let sound = (16..=512).contains(&line.len()) && line.bytes().all(|byte| byte.is_ascii_graphic());
         if sound { Ok(Self::of(line)) } else { Err(ServeError::TokenWeak { path: path.to_owned() }) }
@@ -302,8 +302,7 @@ mod tests {
     fn weak_tokens_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        for (text, sound) in
-            [("short", false), ("0123456789abcdef\n", true), ("0123456789 abcdef", false), ("", false)]
+        for (text, sound) in [("short", false), ("0123456789abcdef\n", true), ("0123456789 abcdef", false), ("", false)]
         {
             std::fs::write(&path, text).unwrap();
             assert_eq!(Token::read(&path).is_ok(), sound, "{text:?}");

@@ -248,7 +248,11 @@ mod tests {
             for sample in 0..RING_CAPACITY as i64 + 2 {
                 live.publish(&called(sample));
             }
-            assert_eq!(names(&live, Some(last)).await, ["reset".to_owned(), format!("7-{}", RING_CAPACITY + 3)], "{last}");
+            assert_eq!(
+                names(&live, Some(last)).await,
+                ["reset".to_owned(), format!("7-{}", RING_CAPACITY + 3)],
+                "{last}"
+            );
         }
     }
 

@@ -2,12 +2,12 @@
 
 use super::ServeState;
 use super::problem::Problem;
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::Router;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
@@ -103,6 +103,8 @@ async fn login(State(state): State<ServeState>, body: Bytes) -> Response {
     };
     match state.access.login(shown.token.trim()) {
         Some(cookie) => (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response(),
-        None => Problem::new(StatusCode::UNAUTHORIZED, "token_wrong", "that is not this server's token").into_response(),
+        None => {
+            Problem::new(StatusCode::UNAUTHORIZED, "token_wrong", "that is not this server's token").into_response()
+        }
     }
 }

@@ -196,8 +196,10 @@ fn cut(gray: &Gray, x: f64, y: f64, side: usize) -> Vec<u8> {
         if inside { gray.values.get(row as usize * gray.width_px + column as usize).copied() } else { None }
     };
     let side = side as i64;
-    let values: Vec<Option<u8>> =
-        (0..side).flat_map(|row| (0..side).map(move |column| (left + column, top + row))).map(|(c, r)| at(c, r)).collect();
+    let values: Vec<Option<u8>> = (0..side)
+        .flat_map(|row| (0..side).map(move |column| (left + column, top + row)))
+        .map(|(c, r)| at(c, r))
+        .collect();
     let low = values.iter().flatten().min().copied().unwrap_or(0);
     let high = values.iter().flatten().max().copied().unwrap_or(255).max(low.saturating_add(1));
     let range = f32::from(high - low);

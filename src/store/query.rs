@@ -17,7 +17,9 @@ pub use frame::{
     frame_source, ledger, strip, waiting,
 };
 pub use sample::{SampleSummary, StandingCall, TrackLogit, TrendPoint, sample, samples, track_logits, trend};
-pub use session::{BundleSummary, Certificate, Exception, SessionSummary, bundle, certificate, newest_commit, sessions};
+pub use session::{
+    BundleSummary, Certificate, Exception, SessionSummary, bundle, certificate, newest_commit, sessions,
+};
 pub use watchful::{FovPulse, RecentQuality, failed_among_newest, fov_pulses, recent_quality, withheld_share};
 
 use crate::id::{BundleId, CellId, FovId, FrameId, RunId, SampleId, SessionId, SourceId, TrackId};

@@ -99,15 +99,18 @@ pub fn cells_at(fov: i64, time: i64, scale: Scale) -> Vec<SeededCell> {
             let own = |what: i64| noise(fov, cell, what, 0);
             let t = time as f64;
             let wander = |what: i64, speed: f64| {
-                60.0 * (t * speed * (0.5 + own(what)) + TAU * own(what + 1)).sin() + 25.0 * (t * 0.11 + TAU * own(what + 2)).sin()
+                60.0 * (t * speed * (0.5 + own(what)) + TAU * own(what + 1)).sin()
+                    + 25.0 * (t * 0.11 + TAU * own(what + 2)).sin()
             };
             let columns = (scale.cells_per_fov as f64).sqrt().ceil() as i64;
             let place = |index: i64, of: i64, length: usize, what: i64| {
                 (index as f64 + 0.25 + 0.5 * own(what)) / of as f64 * length as f64
             };
             let rows = (scale.cells_per_fov + columns - 1) / columns;
-            let x_px = (place(cell % columns, columns, WIDTH_PX, 1) + wander(10, 0.03)).clamp(6.0, WIDTH_PX as f64 - 6.0);
-            let y_px = (place(cell / columns, rows, HEIGHT_PX, 2) + wander(20, 0.025)).clamp(6.0, HEIGHT_PX as f64 - 6.0);
+            let x_px =
+                (place(cell % columns, columns, WIDTH_PX, 1) + wander(10, 0.03)).clamp(6.0, WIDTH_PX as f64 - 6.0);
+            let y_px =
+                (place(cell / columns, rows, HEIGHT_PX, 2) + wander(20, 0.025)).clamp(6.0, HEIGHT_PX as f64 - 6.0);
             let logit = sample.mean_logit
                 + 1.1 * normal(fov, cell, 7, 0)
                 + 0.25 * normal(fov, 0, 8, 0)
@@ -115,7 +118,8 @@ pub fn cells_at(fov: i64, time: i64, scale: Scale) -> Vec<SeededCell> {
                 + 0.45 * normal(fov, cell, time, 9);
             let radius_px = 20.0 + 14.0 * own(3);
             let edge = 1.6 * radius_px;
-            let touches_border = x_px < edge || y_px < edge || x_px > WIDTH_PX as f64 - edge || y_px > HEIGHT_PX as f64 - edge;
+            let touches_border =
+                x_px < edge || y_px < edge || x_px > WIDTH_PX as f64 - edge || y_px > HEIGHT_PX as f64 - edge;
             let withheld = if touches_border {
                 Some("touches_border")
             } else if own(40) < 0.05 {
@@ -413,7 +417,8 @@ pub fn paint(frame: FrameId, scale: Scale) -> Plane {
     let (fov, time) = (frame.0 % 1000, frame.0 / 1000 - 1);
     let mut counts: Vec<f32> = (0..WIDTH_PX * HEIGHT_PX)
         .map(|at| {
-            let (x, y) = ((at % WIDTH_PX) as f64 / WIDTH_PX as f64 - 0.5, (at / WIDTH_PX) as f64 / HEIGHT_PX as f64 - 0.5);
+            let (x, y) =
+                ((at % WIDTH_PX) as f64 / WIDTH_PX as f64 - 0.5, (at / WIDTH_PX) as f64 / HEIGHT_PX as f64 - 0.5);
             let light = 12_000.0 * (1.0 - 0.25 * (x * x + y * y));
             (light + 420.0 * (noise(at as i64, time, 5, fov) - 0.5)) as f32
         })

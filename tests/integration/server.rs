@@ -14,8 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub const SMALL: Scale =
-    Scale { fovs_per_sample: 3, times: 62, cells_per_fov: 9, end_unix_ms: 1_773_300_000_000 };
+pub const SMALL: Scale = Scale { fovs_per_sample: 3, times: 62, cells_per_fov: 9, end_unix_ms: 1_773_300_000_000 };
 
 /// A server that stops when [`TestServer::stop`] is called; its folder goes with it.
 pub struct TestServer {
@@ -84,8 +83,11 @@ pub fn moving_status() -> Arc<Status> {
 
 impl TestServer {
     pub async fn start(scale: Scale) -> Self {
-        Self::start_with(scale, |_| ServeSettings { listen: "127.0.0.1:0".parse().unwrap(), ..ServeSettings::default() })
-            .await
+        Self::start_with(scale, |_| ServeSettings {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            ..ServeSettings::default()
+        })
+        .await
     }
 
     pub async fn start_with(scale: Scale, settings: impl FnOnce(&TempDir) -> ServeSettings) -> Self {

@@ -203,8 +203,5 @@ pub async fn certificate(readers: &SqlitePool, session: SessionId) -> Result<Opt
 /// # Errors
 /// When the database cannot be read.
 pub async fn newest_commit(readers: &SqlitePool) -> Result<Option<i64>, StoreError> {
-    sqlx::query_scalar(NEWEST_COMMIT)
-        .fetch_one(readers)
-        .await
-        .map_err(doing("look up the newest result"))
+    sqlx::query_scalar(NEWEST_COMMIT).fetch_one(readers).await.map_err(doing("look up the newest result"))
 }
