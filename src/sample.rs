@@ -5,6 +5,7 @@
 
 pub mod call;
 pub mod certificate;
+pub mod drift;
 pub mod dynamics;
 pub mod film;
 pub mod trial;

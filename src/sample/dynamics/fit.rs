@@ -36,8 +36,9 @@ impl FitError {
     }
 }
 
-/// The dynamics that make `tracks` most probable, starting at (and weakly held to) `start`, whose two means should be those
-/// of the bundle's classes: nothing in a film alone says what is low and what is high.
+/// The dynamics that make `tracks` most probable, starting at and weakly held to `start`.
+///
+/// The start's two means should be those of the bundle's classes: nothing in a film alone says what is low and what is high.
 ///
 /// # Errors
 /// - [`FitError::TooFewFrames`]: fewer than 100 frames;
