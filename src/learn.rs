@@ -1,1 +1,9 @@
 //! learn
+#[cfg(feature = "learn")]
+pub mod autoencoder;
+#[cfg(feature = "learn")]
+mod kernels;
+#[cfg(feature = "learn")]
+mod operations;
+#[cfg(feature = "learn")]
+pub mod parameters;
