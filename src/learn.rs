@@ -2,6 +2,8 @@
 #[cfg(feature = "learn")]
 pub mod autoencoder;
 #[cfg(feature = "learn")]
+mod forward;
+#[cfg(feature = "learn")]
 mod kernels;
 #[cfg(feature = "learn")]
 mod operations;

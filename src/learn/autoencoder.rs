@@ -21,18 +21,20 @@ const ADVERSARY: [usize; 3] = [1024, 1024, 512];
 const LEAK: f32 = 0.2;
 
 /// Running moments of one batch norm.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Moments {
     pub(super) mean: Vec<f32>,
     pub(super) variance: Vec<f32>,
 }
 
 /// The network, everything trained and everything remembered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Autoencoder {
     pub(super) spec: AutoencoderSpec,
     pub(super) halves: Parameters,
     pub(super) adversary: Parameters,
+    /// A linear guess of the class, trained only when labels have a weight.
+    pub(super) head: Parameters,
     /// One per batch norm: the encoder's, the descriptor's, the decoder's.
     pub(super) running: Vec<Moments>,
 }
@@ -44,6 +46,8 @@ pub struct StepSettings {
     pub learning_rate: f32,
     /// Weight of "the adversary takes the descriptor for noise" beside the pictures' cross-entropy; 1 in method.md.
     pub adversarial_weight: f32,
+    /// Weight of a linear guess of the class from the descriptor; 0, as in method.md, trains without labels.
+    pub label_weight: f32,
     /// Share of this batch's moments in the running ones; 0.1 in Torch.
     pub momentum: f32,
 }
@@ -57,6 +61,19 @@ pub struct Losses {
     pub deception: f32,
     /// The adversary's own loss: noise called noise plus descriptors called descriptors.
     pub adversary: f32,
+    /// Cross-entropy of the class guessed from single pictures; 0 without labels.
+    pub label: f32,
+}
+
+/// What one step is shown.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// `[n, side, side]`, 0..=1, `side` the working side.
+    pub pictures: &'a [f32],
+    /// `[n, 56]`, drawn from N(0, 1).
+    pub noise: &'a [f32],
+    /// `[n]`, 1 for high, 0 for low, 0.5 for unknown.
+    pub labels: &'a [f32],
 }
 
 /// The arrays of a [`Parameters`] as burn's leaves, taken one after the other in the order they were added.
@@ -140,8 +157,10 @@ impl Autoencoder {
             adversary.add(format!("{name}.bias"), &[output], Start::Constant(0.0), &mut rng);
         }
         linear(&mut adversary, "adversary.3", third, 1, &mut rng);
+        let mut head = Parameters::default();
+        linear(&mut head, "label", LATENT_LEN, 1, &mut rng);
         let running = channels.iter().map(|n| Moments { mean: vec![0.0; *n], variance: vec![1.0; *n] }).collect();
-        Self { spec, halves, adversary, running }
+        Self { spec, halves, adversary, head, running }
     }
 
     /// Size of the network.
@@ -149,15 +168,36 @@ impl Autoencoder {
         self.spec
     }
 
+    /// Every array that a checkpoint keeps, in a fixed order.
+    pub(super) fn arrays_mut(&mut self) -> Vec<&mut Vec<f32>> {
+        let trained = [&mut self.halves, &mut self.adversary, &mut self.head];
+        let mut arrays: Vec<&mut Vec<f32>> = trained.into_iter().flat_map(Parameters::arrays_mut).collect();
+        arrays.extend(self.running.iter_mut().flat_map(|moments| [&mut moments.mean, &mut moments.variance]));
+        arrays
+    }
+
+    /// Steps taken so far.
+    pub fn steps(&self) -> u32 {
+        self.halves.steps()
+    }
+
+    /// As if `steps` steps had been taken.
+    pub(super) fn set_steps(&mut self, steps: u32) {
+        for trained in [&mut self.halves, &mut self.adversary, &mut self.head] {
+            trained.set_steps(steps);
+        }
+    }
+
     /// Trained numbers: of encoder and decoder together, and of the adversary.
     pub fn parameter_counts(&self) -> (usize, usize) {
         (self.halves.count(), self.adversary.count())
     }
 
-    /// One training step on `pictures` (`[n, side, side]`, 0..=1, `side` the working side) with `noise` (`[n, 56]`).
+    /// One training step.
     ///
     /// Both gradients are taken with the weights as they were before the step.
-    pub fn step(&mut self, pictures: &[f32], noise: &[f32], settings: StepSettings) -> Losses {
+    pub fn step(&mut self, batch: Batch<'_>, settings: StepSettings) -> Losses {
+        let Batch { pictures, noise, labels } = batch;
         let device = Device::flex().autodiff();
         let side = self.spec.working_side_px();
         let batch = pictures.len() / (side * side);
@@ -172,8 +212,17 @@ impl Autoencoder {
         let (ones, zeros) = (Tensor::<2>::ones([batch, 1], &device), Tensor::<2>::zeros([batch, 1], &device));
         let judged = judge(&mut Leaves::new(&self.adversary, &device, false), latent.clone());
         let deception = cross_entropy(judged, ones.clone());
-        let loss = reconstruction.clone() + deception.clone() * settings.adversarial_weight;
-        let half_gradients = halves.gradients(&loss.backward());
+        let mut loss = reconstruction.clone() + deception.clone() * settings.adversarial_weight;
+        let mut head = Leaves::new(&self.head, &device, true);
+        let mut label = 0.0;
+        if settings.label_weight > 0.0 {
+            let labels = Tensor::<2>::from_data(TensorData::new(labels.to_vec(), [batch, 1]), &device);
+            let guess = cross_entropy(head.linear(latent.clone(), LATENT_LEN, 1), labels);
+            label = number(guess.clone());
+            loss = loss + guess * settings.label_weight;
+        }
+        let gradients = loss.backward();
+        let (half_gradients, head_gradients) = (halves.gradients(&gradients), head.gradients(&gradients));
 
         let mut adversary = Leaves::new(&self.adversary, &device, true);
         let noise = Tensor::<2>::from_data(TensorData::new(noise.to_vec(), [batch, LATENT_LEN]), &device);
@@ -185,11 +234,13 @@ impl Autoencoder {
 
         self.halves.step(&half_gradients, settings.learning_rate);
         self.adversary.step(&adversary_gradients, settings.learning_rate);
+        self.head.step(&head_gradients, settings.learning_rate);
         self.remember(moments, settings.momentum);
         Losses {
             reconstruction: number(reconstruction),
             deception: number(deception),
             adversary: number(adversary_loss),
+            label,
         }
     }
 
@@ -330,7 +381,11 @@ mod tests {
         (0..count * LATENT_LEN).map(|i| ((i as f32 * 0.754_877).fract() - 0.5) * 3.4).collect()
     }
 
-    const SETTINGS: StepSettings = StepSettings { learning_rate: 2e-4, adversarial_weight: 1.0, momentum: 0.1 };
+    fn batch<'a>(pictures: &'a [f32], noise: &'a [f32]) -> Batch<'a> {
+        Batch { pictures, noise, labels: &[1.0; 64][..noise.len() / LATENT_LEN] }
+    }
+
+    const SETTINGS: StepSettings = StepSettings { learning_rate: 2e-4, adversarial_weight: 1.0, label_weight: 0.1, momentum: 0.1 };
 
     #[test]
     fn the_papers_network_has_the_papers_counts() {
@@ -346,7 +401,7 @@ mod tests {
         let pictures = discs(8, spec.working_side_px());
         let train = || {
             let mut net = Autoencoder::new(spec, 7);
-            let losses: Vec<Losses> = (0..30).map(|_| net.step(&pictures, &noise(8), StepSettings { learning_rate: 2e-3, ..SETTINGS })).collect();
+            let losses: Vec<Losses> = (0..30).map(|_| net.step(batch(&pictures, &noise(8)), StepSettings { learning_rate: 2e-3, ..SETTINGS })).collect();
             (net, losses)
         };
         let (net, losses) = train();
@@ -364,10 +419,10 @@ mod tests {
             let spec = AutoencoderSpec::new(width, downsample).unwrap();
             let pictures = discs(batch, spec.working_side_px());
             let mut net = Autoencoder::new(spec, 7);
-            net.step(&pictures, &noise(batch), SETTINGS);
+            net.step(super::tests::batch(&pictures, &noise(batch)), SETTINGS);
             let start = std::time::Instant::now();
             for _ in 0..5 {
-                net.step(&pictures, &noise(batch), SETTINGS);
+                net.step(super::tests::batch(&pictures, &noise(batch)), SETTINGS);
             }
             println!("width {width} downsample {downsample}: {:.1} samples/s", 5.0 * batch as f64 / start.elapsed().as_secs_f64());
         }

@@ -10,7 +10,7 @@ use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, ExtensionType, Flex, backend_extension};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 /// A batch norm's output and the batch's own moments.
 #[derive(ExtensionType)]
@@ -246,4 +246,13 @@ pub(super) fn norm(
 /// Mean binary cross-entropy of the logits' sigmoid against constant targets of the same shape.
 pub(super) fn cross_entropy<const D: usize>(logits: Tensor<D>, targets: Tensor<D>) -> Tensor<1> {
     Tensor::from_dispatch(<Dispatch as Layers>::cross_entropy(logits.into_dispatch(), targets.into_dispatch()))
+}
+
+/// `[rows, inner]` times `[inner, columns]`, without gradients.
+pub(super) fn product(left: Vec<f32>, inner: usize, right: &[f32], columns: usize) -> Vec<f32> {
+    let device = Device::flex();
+    let rows = left.len() / inner.max(1);
+    let left = Tensor::<2>::from_data(TensorData::new(left, [rows, inner]), &device);
+    let right = Tensor::<2>::from_data(TensorData::new(right.to_vec(), [inner, columns]), &device);
+    left.matmul(right).into_data().try_into_vec().unwrap_or_default()
 }

@@ -6,10 +6,9 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Normal, Uniform};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 /// One trained array and what Adam remembers of its gradients.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     /// Names the layer and the part, unique.
     pub name: String,
@@ -33,7 +32,7 @@ pub(super) enum Start {
 }
 
 /// All arrays that one Adam trains.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parameters {
     list: Vec<Parameter>,
     steps: u32,
@@ -72,6 +71,16 @@ impl Parameters {
     /// How many numbers are trained.
     pub fn count(&self) -> usize {
         self.list.iter().map(|parameter| parameter.values.len()).sum()
+    }
+
+    /// Values and memory of every array, in order: what a checkpoint keeps.
+    pub(super) fn arrays_mut(&mut self) -> impl Iterator<Item = &mut Vec<f32>> {
+        self.list.iter_mut().flat_map(|parameter| [&mut parameter.values, &mut parameter.first, &mut parameter.second])
+    }
+
+    /// As if `steps` steps had been taken.
+    pub(super) fn set_steps(&mut self, steps: u32) {
+        self.steps = steps;
     }
 
     /// Steps taken so far.
