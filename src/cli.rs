@@ -4,6 +4,7 @@ pub mod backfill;
 pub mod check;
 pub mod evaluate;
 pub mod export;
+pub mod model;
 pub mod overlay;
 pub mod run;
 pub mod runtime;
@@ -51,6 +52,8 @@ pub enum Command {
     Status(status::Args),
     /// Write frames, cells, tracks or samples as CSV.
     Export(export::Args),
+    /// Check a model bundle and say what it is.
+    Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
     /// Draw outlines over frames.
@@ -102,6 +105,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Backfill(args) => backfill::run(args),
         Command::Status(args) => status::run(args),
         Command::Export(args) => export::run(args),
+        Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Overlay(args) => overlay::run(args),
         Command::Evaluate(args) => evaluate::run(args),

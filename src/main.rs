@@ -2,9 +2,13 @@
 
 use clap::Parser as _;
 use cytowatch::cli::{self, Cli};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Err(error) = cytowatch::infer::runtime::switch_telemetry_off() {
+        drop(writeln!(std::io::stderr(), "warning: ONNX Runtime's telemetry was not switched off: {error}"));
+    }
     match cli::run(&Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

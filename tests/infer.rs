@@ -1,4 +1,9 @@
 //! The model from end to end: a bundle on disk, both engines, and bundles and libraries that are wrong.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests fail by panicking and say what was skipped"
+)]
 
 use cytowatch::cells::Crop;
 use cytowatch::infer::architecture::AutoencoderSpec;
@@ -159,7 +164,7 @@ fn a_changed_file_is_noticed() {
 fn replace(folder: &Path, name: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) {
     let sha256 = |path: &Path| {
         let printed = Command::new("sha256sum").arg(path).output().unwrap().stdout;
-        String::from_utf8_lossy(&printed)[..64].to_owned()
+        String::from_utf8_lossy(&printed).chars().take(64).collect::<String>()
     };
     let path = folder.join(name);
     let before = sha256(&path);
@@ -172,13 +177,14 @@ fn replace(folder: &Path, name: &str, change: impl Fn(Vec<u8>) -> Vec<u8>) {
 
 #[test]
 fn a_network_that_breaks_the_contract_is_refused() {
-    let cases: [(&str, fn(Vec<u8>) -> Vec<u8>); 4] = [
+    type Change = fn(Vec<u8>) -> Vec<u8>;
+    let cases: [(&str, Change); 4] = [
         ("cut short", |bytes| bytes[..bytes.len() / 2].to_vec()),
         ("no model", |_| b"GIF89a, certainly not a network".to_vec()),
         ("empty", |_| Vec::new()),
         ("not a number", |mut bytes| {
             // The first weight's numbers follow its name closely; a run of NaN there is a weight that is NaN.
-            let at = bytes.len() / 2 & !3;
+            let at = (bytes.len() / 2) & !3;
             bytes[at..at + 8].fill(0xff);
             bytes
         }),
@@ -263,10 +269,12 @@ fn show_says_what_is_wrong_with_a_library() {
             .args(["runtime", "show", "--library"])
             .arg(library)
             .env_remove("ORT_DYLIB_PATH")
+            .env_remove("ORT_DISABLE_TELEMETRY")
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success(), "{said}");
+        assert!(said.contains("ORT_DISABLE_TELEMETRY=1"), "switched off without anybody's help: {said}");
         assert!(said.contains(complaint), "{}: {said}", library.display());
     }
 }

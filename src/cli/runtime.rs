@@ -23,14 +23,14 @@ enum Command {
     /// checked, and the finished folder takes its place in one step. Nothing else on the machine changes. Installing
     /// again does nothing when the library is there and right.
     Install {
-        /// Where to install; the default is $XDG_DATA_HOME/cytowatch/runtime or ~/.local/share/cytowatch/runtime. For a
-        /// service, use /usr/local/lib/cytowatch.
+        /// Where to install; the default is `$XDG_DATA_HOME/cytowatch/runtime`, else `~/.local/share/cytowatch/runtime`.
+        /// For a service, use `/usr/local/lib/cytowatch`.
         #[arg(long)]
         dir: Option<PathBuf>,
     },
     /// Say which ONNX Runtime would be loaded, load it, and say whether it can be used.
     Show {
-        /// The setting runtime_library, to be tried.
+        /// The setting `runtime_library`, to be tried.
         #[arg(long)]
         library: Option<PathBuf>,
     },
@@ -48,6 +48,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             Installed::Now(library) => writeln!(out, "Installed ONNX Runtime: {}", library.display())?,
         },
         Command::Show { library } => {
+            let switch = std::env::var(runtime::TELEMETRY_SWITCH).unwrap_or_default();
+            writeln!(out, "{}={switch}", runtime::TELEMETRY_SWITCH)?;
             let library = onnx::find_library(library.as_deref())?;
             onnx::load_library(&library).context("the built-in engine would serve")?;
             writeln!(out, "ONNX Runtime can be used: {}", library.display())?;

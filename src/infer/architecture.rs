@@ -179,14 +179,14 @@ impl BatchNorm {
     }
 }
 
-/// A convolution without bias, its batch norm and the one shared slope of its PReLU.
+/// A convolution without bias, its batch norm and the one shared slope of its `PReLU`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Convolution {
     /// Encoder: `[out, in, 4, 4]`; decoder: `[in, out, 4, 4]`.
     pub kernel: Vec<f32>,
     /// Per output channel.
     pub norm: BatchNorm,
-    /// The PReLU's factor for negative values.
+    /// The `PReLU`'s factor for negative values.
     pub slope: f32,
 }
 
@@ -215,7 +215,7 @@ pub struct EncoderWeights {
 pub struct DecoderWeights {
     /// `[flat, 56]`.
     pub linear: Linear,
-    /// The PReLU's factor after it.
+    /// The `PReLU`'s factor after it.
     pub slope: f32,
     /// All transposed convolutions but the last.
     pub convolutions: Vec<Convolution>,

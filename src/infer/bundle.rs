@@ -24,9 +24,8 @@ use super::npy::{self, Tensor};
 use super::{InferError, LATENT_LEN, Latent};
 use crate::cells::{CROP_SIDE_PX, Crop};
 use rdf::{Config, FileDescription, Rdf};
-use serde::{Serialize, Serializer};
+use serde::{Serialize as _, Serializer};
 use sha2::{Digest as _, Sha256};
-use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -244,17 +243,14 @@ fn read(path: &Path) -> Result<Vec<u8>, InferError> {
 fn identity(mut files: Vec<(String, String)>) -> String {
     files.sort();
     files.dedup();
-    let lines: String = files.iter().map(|(name, sha256)| format!("{sha256}  {name}\n")).collect();
+    let lines: String = files.iter().fold(String::new(), |text, (name, sha256)| text + sha256 + "  " + name + "\n");
     sha256_hex(lines.as_bytes())
 }
 
 /// sha256 of `bytes`, 64 lower-case hexadecimal digits.
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
+    let nibbles = Sha256::digest(bytes).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
 }
 
 fn tensor_in(file: &BundleFile, shape: &[usize]) -> Result<Vec<f32>, InferError> {

@@ -21,7 +21,7 @@ pub struct Tensor {
 
 /// `tensor` as the bytes of a `.npy` file, format 1.0.
 pub fn to_bytes(tensor: &Tensor) -> Vec<u8> {
-    let shape: String = tensor.shape.iter().map(|length| format!("{length}, ")).collect();
+    let shape: String = tensor.shape.iter().fold(String::new(), |text, length| text + &length.to_string() + ", ");
     let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", shape.trim_end());
     let padded = (PREFIX_LEN + header.len() + 1).next_multiple_of(ALIGNMENT) - PREFIX_LEN - 1;
     let header = format!("{header:padded$}\n");

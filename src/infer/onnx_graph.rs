@@ -4,7 +4,7 @@
 //! reads; and takes such bytes, from wherever, and gives what they promise. Needs no engine.
 //!
 //! Three equalities make the graphs small and fast, none of them changes a number beyond rounding: a batch norm after
-//! a (transposed) convolution or a linear layer is folded into its weights, in f64; a PReLU with one shared slope is
+//! a (transposed) convolution or a linear layer is folded into its weights, in f64; a `PReLU` with one shared slope is
 //! written as `LeakyRelu`, which ONNX Runtime fuses into the convolution; and it is moved before the flattening.
 
 mod message;
@@ -39,8 +39,8 @@ pub fn encoder(spec: AutoencoderSpec, weights: &EncoderWeights) -> Result<Vec<u8
     }
     for (number, (layer, (input, output))) in weights.convolutions.iter().zip(spec.convolutions()).enumerate() {
         let name = format!("conv{}", number + 1);
-        let (kernel, bias) = fold(&layer.kernel, layer.kernel.len() / output, output, &layer.norm);
-        graph.convolution(&name, "Conv", [output, input], &kernel, Some(&bias));
+        let run = layer.kernel.len() / output;
+        graph.convolution(&name, "Conv", [output, input], &fold(&layer.kernel, run, &layer.norm));
         graph.slope(&name, layer.slope);
     }
     graph.push("flatten", "Flatten", &[], [int("axis", 1)]);
@@ -70,11 +70,12 @@ pub fn decoder(spec: AutoencoderSpec, weights: &DecoderWeights) -> Result<Vec<u8
     for (number, (layer, (input, output))) in weights.convolutions.iter().zip(&shapes).enumerate() {
         let Convolution { kernel, norm, slope } = layer;
         let name = format!("conv{}", number + 1);
-        let (kernel, bias) = fold(kernel, kernel.len() / input / output, *output, norm);
-        graph.convolution(&name, "ConvTranspose", [*input, *output], &kernel, Some(&bias));
+        let run = kernel.len() / input / output;
+        graph.convolution(&name, "ConvTranspose", [*input, *output], &fold(kernel, run, norm));
         graph.slope(&name, *slope);
     }
-    graph.convolution("draw", "ConvTranspose", [spec.width(), 1], &weights.last_kernel, None);
+    let last = Taps { kernel: weights.last_kernel.clone(), bias: None };
+    graph.convolution("draw", "ConvTranspose", [spec.width(), 1], &last);
     graph.push("picture", "Sigmoid", &[], []);
     if spec.downsample() > 1 {
         let factor = spec.downsample() as f32;
@@ -128,13 +129,19 @@ fn described(value: &ValueInfo) -> (String, Vec<Option<i64>>) {
     (value.name.clone().unwrap_or_default(), lengths.collect())
 }
 
-/// Kernel and bias of the same convolution with its batch norm folded in. The kernel is `[.., out, .., taps]` with
-/// `run` values per output channel in a row, the channels repeating as often as the kernel is long.
-fn fold(kernel: &[f32], run: usize, output: usize, norm: &BatchNorm) -> (Vec<f32>, Vec<f32>) {
+/// A convolution's numbers as they go into the file.
+struct Taps {
+    kernel: Vec<f32>,
+    bias: Option<Vec<f32>>,
+}
+
+/// The same convolution with its batch norm folded in. The kernel holds runs of `run` values that belong to one output
+/// channel; the channels take turns.
+fn fold(kernel: &[f32], run: usize, norm: &BatchNorm) -> Taps {
     let affine = norm.affine();
-    let runs = kernel.chunks(run.max(1)).zip(affine.iter().cycle().take(kernel.len().max(output)));
-    let folded = runs.flat_map(|(values, (factor, _))| values.iter().map(|value| scaled(*value, *factor))).collect();
-    (folded, affine.iter().map(|(_, offset)| *offset as f32).collect())
+    let runs = kernel.chunks(run.max(1)).zip(affine.iter().cycle());
+    let kernel = runs.flat_map(|(values, (factor, _))| values.iter().map(|value| scaled(*value, *factor))).collect();
+    Taps { kernel, bias: Some(affine.iter().map(|(_, offset)| *offset as f32).collect()) }
 }
 
 fn scaled(weight: f32, factor: f64) -> f32 {
@@ -180,12 +187,12 @@ impl Chain {
     }
 
     /// A 4 x 4 (transposed) convolution, stride 2, padding 1; `channels` are the kernel's first two axes.
-    fn convolution(&mut self, name: &str, operator: &str, channels: [usize; 2], kernel: &[f32], bias: Option<&[f32]>) {
+    fn convolution(&mut self, name: &str, operator: &str, channels: [usize; 2], taps: &Taps) {
         let [first, second] = channels;
         let (kernel_name, bias_name) = (format!("{name}_kernel"), format!("{name}_bias"));
-        self.weights(&kernel_name, &[first, second, 4, 4], kernel);
+        self.weights(&kernel_name, &[first, second, 4, 4], &taps.kernel);
         let mut more = vec![kernel_name.as_str()];
-        if let Some(bias) = bias {
+        if let Some(bias) = &taps.bias {
             self.weights(&bias_name, &[bias.len()], bias);
             more.push(&bias_name);
         }
@@ -194,7 +201,7 @@ impl Chain {
     }
 
     fn slope(&mut self, after: &str, slope: f32) {
-        let alpha = Attribute { name: name("alpha"), f: Some(slope), kind: Some(1), ..Attribute::default() };
+        let alpha = Attribute { name: Some("alpha".to_owned()), f: Some(slope), kind: Some(1), ..Attribute::default() };
         self.push(&format!("{after}_slope"), "LeakyRelu", &[], [alpha]);
     }
 
@@ -210,38 +217,34 @@ impl Chain {
         if let Some(out) = self.graph.node.last_mut().and_then(|node| node.output.first_mut()) {
             output.clone_into(out);
         }
-        self.graph.name = name(graph_name);
+        self.graph.name = Some(graph_name.to_owned());
         self.graph.input.push(value_info(self.input, input_shape));
         self.graph.output.push(value_info(output, output_shape));
         message::encode(&Model {
             ir_version: Some(IR_VERSION),
-            producer_name: name(env!("CARGO_PKG_NAME")),
-            producer_version: name(env!("CARGO_PKG_VERSION")),
+            producer_name: Some(env!("CARGO_PKG_NAME").to_owned()),
+            producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
             graph: Some(self.graph),
-            opset_import: vec![OperatorSet { domain: name(""), version: Some(OPSET) }],
+            opset_import: vec![OperatorSet { domain: Some(String::new()), version: Some(OPSET) }],
         })
     }
 }
 
-fn name(text: &str) -> Option<String> {
-    Some(text.to_owned())
-}
-
 fn int(key: &str, value: i64) -> Attribute {
-    Attribute { name: name(key), i: Some(value), kind: Some(2), ..Attribute::default() }
+    Attribute { name: Some(key.to_owned()), i: Some(value), kind: Some(2), ..Attribute::default() }
 }
 
 fn ints(key: &str, values: &[i64]) -> Attribute {
-    Attribute { name: name(key), ints: values.to_vec(), kind: Some(7), ..Attribute::default() }
+    Attribute { name: Some(key.to_owned()), ints: values.to_vec(), kind: Some(7), ..Attribute::default() }
 }
 
 fn text(key: &str, value: &str) -> Attribute {
-    Attribute { name: name(key), s: Some(value.as_bytes().to_vec()), kind: Some(3), ..Attribute::default() }
+    Attribute { name: Some(key.to_owned()), s: Some(value.as_bytes().to_vec()), kind: Some(3), ..Attribute::default() }
 }
 
 fn value_info(value: &str, shape: Shape) -> ValueInfo {
     let tensor = TensorKind { elem_type: Some(FLOAT), shape: Some(shape) };
-    ValueInfo { name: name(value), kind: Some(ValueKind { tensor: Some(tensor) }) }
+    ValueInfo { name: Some(value.to_owned()), kind: Some(ValueKind { tensor: Some(tensor) }) }
 }
 
 fn crop_shape() -> Shape {
@@ -253,7 +256,7 @@ fn latent_shape() -> Shape {
 }
 
 fn batched(lengths: &[usize]) -> Shape {
-    let batch = Dimension { value: None, param: name(BATCH_AXIS) };
+    let batch = Dimension { value: None, param: Some(BATCH_AXIS.to_owned()) };
     let fixed = lengths.iter().map(|&length| Dimension { value: Some(length as i64), param: None });
     Shape { dim: std::iter::once(batch).chain(fixed).collect() }
 }

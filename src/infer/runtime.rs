@@ -9,13 +9,14 @@ use super::bundle::sha256_hex;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use thiserror::Error;
 
 /// The library's file name in every place.
 pub const LIBRARY: &str = "libonnxruntime.so";
-/// Set to 1, it keeps releases after 1.28 from sending telemetry; the one below sends none.
+/// Set to 1 before the library is loaded, it keeps releases after 1.28 from sending telemetry; the pinned one sends none.
 pub const TELEMETRY_SWITCH: &str = "ORT_DISABLE_TELEMETRY";
 const SYSTEM_FOLDER: &str = "/usr/local/lib/cytowatch";
 const LICENCES: [&str; 2] = ["LICENSE", "ThirdPartyNotices.txt"];
@@ -134,6 +135,26 @@ impl RuntimeError {
             Self::File { .. } => "runtime_file",
         }
     }
+}
+
+/// Makes sure that no ONNX Runtime that this process may load sends telemetry. First thing in `main`.
+///
+/// Newer releases read [`TELEMETRY_SWITCH`] when they are loaded, and the switch in their API comes too late. Changing
+/// the environment of a running process is unsafe in Rust (another thread may be reading it), and this crate forbids
+/// unsafe code; so when the variable is not set, the process replaces itself by itself with it set. It keeps its process
+/// id, arguments, descriptors and parent: neither a service manager nor a shell sees a difference. A value that somebody
+/// has set is left alone.
+///
+/// # Errors
+/// Why the process could not be replaced; it goes on as it is, which is harmless with the pinned release.
+pub fn switch_telemetry_off() -> io::Result<()> {
+    if std::env::var_os(TELEMETRY_SWITCH).is_some() {
+        return Ok(());
+    }
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    let mut again = Command::new(std::env::current_exe()?);
+    Err(again.arg0(name).args(arguments).env(TELEMETRY_SWITCH, "1").exec())
 }
 
 /// What an installation did.
@@ -269,4 +290,100 @@ fn check(path: &Path, expected: &'static str) -> Result<(), RuntimeError> {
 
 fn at<T>(operation: &'static str, path: &Path, result: io::Result<T>) -> Result<T, RuntimeError> {
     result.map_err(|source| RuntimeError::File { operation, path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const CONTENT: &str = "a library";
+    const WRONG_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+    /// A stand-in for Python: `pip download` makes a wheel, `zipfile -e` unpacks a library and its licences.
+    fn python(folder: &Path, pip: &str, library: &str) -> PathBuf {
+        let path = folder.join("python3");
+        let script = format!(
+            r#"#!/bin/sh
+for last; do :; done
+case "$*" in
+*"pip --version"*) exit 0 ;;
+*"pip download"*) {pip}; mkdir -p "$last" && printf wheel >"$last/x.whl" ;;
+*"zipfile -e"*)
+    mkdir -p "$last/onnxruntime/capi"
+    printf '{library}' >"$last/onnxruntime/capi/lib.so"
+    printf text >"$last/onnxruntime/LICENSE"
+    printf text >"$last/onnxruntime/ThirdPartyNotices.txt" ;;
+esac
+"#
+        );
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    fn release() -> Release {
+        let wheel = sha256_hex(b"wheel").leak();
+        let library = sha256_hex(CONTENT.as_bytes()).leak();
+        let files = vec![("onnxruntime/capi/lib.so", LIBRARY, &*library)].leak();
+        Release { requirement: "onnxruntime==0", folder: "onnxruntime-0", wheel_sha256: wheel, files }
+    }
+
+    fn leftovers(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name != "onnxruntime-0").collect()
+    }
+
+    #[test]
+    fn an_installation_is_whole_repeatable_and_leaves_nothing_else() {
+        let (tools, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let python = python(tools.path(), "true", CONTENT);
+        let install = || install_with(python.as_os_str(), release(), Some(folder.path())).unwrap();
+        let library = folder.path().join("onnxruntime-0").join(LIBRARY);
+        assert_eq!(install(), Installed::Now(library.clone()));
+        assert_eq!(install(), Installed::Already(library.clone()));
+        fs::write(&library, "damaged").unwrap();
+        assert_eq!(install(), Installed::Now(library.clone()));
+        assert_eq!(fs::read_to_string(&library).unwrap(), CONTENT);
+        assert!(LICENCES.iter().all(|name| library.with_file_name(name).is_file()));
+        assert!(leftovers(folder.path()).is_empty());
+    }
+
+    #[test]
+    fn whatever_goes_wrong_is_named_and_installs_nothing() {
+        let tools = tempfile::tempdir().unwrap();
+        let good = python(tools.path(), "true", CONTENT);
+        let broken = |pip: &str, library: &str| {
+            let folder = tempfile::tempdir().unwrap().keep();
+            python(&folder, pip, library)
+        };
+        let no_pip = broken("true", CONTENT);
+        fs::write(&no_pip, "#!/bin/sh\nexit 1\n").unwrap();
+        let wrong_wheel = Release { wheel_sha256: WRONG_HASH, ..release() };
+        let cases = [
+            (PathBuf::from("/nowhere/python3"), release(), "runtime_no_python"),
+            (no_pip, release(), "runtime_no_pip"),
+            (broken("echo no network >&2; exit 1", CONTENT), release(), "runtime_download"),
+            (good, wrong_wheel, "runtime_hash"),
+            (broken("true", "another library"), release(), "runtime_hash"),
+        ];
+        for (python, release, code) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let error = install_with(python.as_os_str(), release, Some(folder.path())).unwrap_err();
+            assert_eq!(error.code(), code, "{error}");
+            assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_failed_installation_leaves_the_former_one() {
+        let (tools, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let former = folder.path().join("onnxruntime-0");
+        fs::create_dir(&former).unwrap();
+        fs::write(former.join(LIBRARY), "older").unwrap();
+        let python = python(tools.path(), "true", "not the pinned one");
+        install_with(python.as_os_str(), release(), Some(folder.path())).unwrap_err();
+        assert_eq!(fs::read_to_string(former.join(LIBRARY)).unwrap(), "older");
+        assert!(leftovers(folder.path()).is_empty());
+    }
 }

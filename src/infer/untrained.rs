@@ -22,7 +22,7 @@ use std::path::Path;
 const CALIBRATION_CROPS: usize = 64;
 /// Share of the covariance that is replaced by its diagonal, which makes it positive definite.
 const SHRINKAGE: f64 = 0.2;
-/// A PReLU's slope before training.
+/// A `PReLU`'s slope before training.
 const SLOPE: f32 = 0.25;
 
 /// Writes an untrained bundle of size `spec` into `folder`: `AutoencoderSpec::new(4, 2)` makes half a megabyte.

@@ -7,6 +7,7 @@ use super::super::discriminant::Discriminant;
 use super::super::validity::LatentStatistics;
 use crate::cells::CROP_SIDE_PX;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Everything that the daemon and a reader must know about the model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -134,4 +135,14 @@ pub enum Unit {
     Cell,
     /// A sample.
     Sample,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Frame => "frame",
+            Self::Cell => "cell",
+            Self::Sample => "sample",
+        })
+    }
 }

@@ -1,0 +1,93 @@
+//! `cytowatch model`: checks a model bundle and says what it is.
+
+use crate::infer::architecture::AutoencoderSpec;
+use crate::infer::{EngineChoice, bundle::Bundle};
+use crate::infer::{InferSettings, Model, untrained};
+use std::io::Write as _;
+use std::path::PathBuf;
+
+/// Checks a model bundle and says what it is.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Check a bundle as `run` does before it is ready: hashes, contract, both networks against their test tensors.
+    Check {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// Which engine to check it with.
+        #[arg(long, value_enum, default_value_t)]
+        engine: EngineChoice,
+    },
+    /// Write a small bundle with random weights, for tests of the software.
+    #[command(hide = true)]
+    Untrained {
+        /// Where to write it.
+        bundle: PathBuf,
+        /// Channels after the first convolution.
+        #[arg(long, default_value_t = 4)]
+        width: usize,
+        /// 1: full resolution, 2: half.
+        #[arg(long, default_value_t = 2)]
+        downsample: usize,
+        /// The same seed gives the same bytes.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+}
+
+/// Runs `cytowatch model`.
+///
+/// # Errors
+/// When the bundle breaks its contract, or cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    match &args.command {
+        Command::Check { bundle, engine } => {
+            let settings = InferSettings { bundle: bundle.clone(), engine: *engine, ..InferSettings::default() };
+            let mut model = Model::load(&settings)?;
+            model.decode(&[])?;
+            if let Some(why) = model.fallback() {
+                tracing::warn!("the built-in engine serves: {why}");
+            }
+            describe(model.bundle(), model.engine_name())
+        }
+        Command::Untrained { bundle, width, downsample, seed } => {
+            Ok(untrained::write_bundle(bundle, AutoencoderSpec::new(*width, *downsample)?, *seed)?)
+        }
+    }
+}
+
+fn describe(bundle: &Bundle, engine: &str) -> anyhow::Result<()> {
+    let (facts, mut out) = (&bundle.facts, std::io::stdout());
+    writeln!(out, "{} {}, sha256 {}", bundle.name, bundle.version, bundle.identity)?;
+    if let Some(spec) = facts.network {
+        writeln!(
+            out,
+            "width {}, {} px, {} + {} parameters, {:.3} GMAC per crop",
+            spec.width(),
+            spec.working_side_px(),
+            spec.encoder_parameters(),
+            spec.decoder_parameters(),
+            spec.encoder_macs() as f64 / 1e9
+        )?;
+    }
+    writeln!(out, "crop {} um at {} um per pixel", facts.crop.box_um, facts.crop.pixel_size_um)?;
+    writeln!(
+        out,
+        "trained on {}{}",
+        if facts.training.simulated { "simulated cells: " } else { "" },
+        facts.training.data
+    )?;
+    writeln!(out, "kept apart: {}", facts.training.split)?;
+    for measured in &facts.measured {
+        let (quantity, unit) = (&measured.quantity, measured.unit);
+        let (value, low, high) = (measured.value, measured.low, measured.high);
+        writeln!(out, "{quantity} per {unit}: {value:.3} ({low:.3} to {high:.3}), held out: {}", measured.held_out)?;
+    }
+    writeln!(out, "both networks give their test tensors with {engine}")?;
+    Ok(())
+}
