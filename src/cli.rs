@@ -9,6 +9,7 @@ pub mod overlay;
 pub mod run;
 pub mod runtime;
 pub mod status;
+pub mod train;
 
 use crate::daemon::DaemonError;
 use crate::settings::{Settings, SettingsError};
@@ -56,6 +57,8 @@ pub enum Command {
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
+    /// Train an autoencoder and its discriminant, and write the model bundle.
+    Train(train::Args),
     /// Draw outlines over frames.
     Overlay(overlay::Args),
     /// Judge detection and tracking against known truth.
@@ -107,6 +110,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
+        Command::Train(args) => train::run(args),
         Command::Overlay(args) => overlay::run(args),
         Command::Evaluate(args) => evaluate::run(args),
     }

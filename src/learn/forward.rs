@@ -173,6 +173,7 @@ mod tests {
     use crate::infer::builtin::Builtin;
     use crate::infer::engine::Engine as _;
     use crate::infer::{onnx_graph, untrained};
+    use crate::learn::dataset;
     use crate::learn::autoencoder::{Batch, StepSettings};
 
     #[test]
@@ -181,7 +182,7 @@ mod tests {
             let spec = AutoencoderSpec::new(4, downsample).unwrap();
             let crops = untrained::synthetic_crops(6, 3);
             let working = |crop: &Crop| {
-                if downsample == 2 { kernels::halved(crop.pixels(), CROP_SIDE_PX) } else { crop.pixels().to_vec() }
+                if downsample == 2 { dataset::halved(crop.pixels(), CROP_SIDE_PX) } else { crop.pixels().to_vec() }
             };
             let pictures: Vec<f32> = crops.iter().flat_map(working).collect();
             let mut net = Autoencoder::new(spec, 5);

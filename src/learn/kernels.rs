@@ -231,18 +231,6 @@ pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
-/// `picture` averaged over 2 x 2 pixels; `side` is even.
-pub(super) fn halved(picture: &[f32], side: usize) -> Vec<f32> {
-    let mut half = Vec::with_capacity(picture.len() / 4);
-    for rows in picture.chunks_exact(2 * side) {
-        let (upper, lower) = rows.split_at(side);
-        for (a, b) in upper.chunks_exact(2).zip(lower.chunks_exact(2)) {
-            half.push((a.iter().sum::<f32>() + b.iter().sum::<f32>()) / 4.0);
-        }
-    }
-    half
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -341,10 +329,5 @@ mod tests {
             let numeric = (cross_entropy(&up, &targets) - cross_entropy(&down, &targets)) / 2e-2;
             assert!((numeric - gradient[at]).abs() < 1e-4, "{at}");
         }
-    }
-
-    #[test]
-    fn halving_averages_two_by_two() {
-        assert_eq!(halved(&[0.0, 1.0, 0.5, 0.5, 1.0, 0.0, 0.5, 0.5], 4), [0.5, 0.5]);
     }
 }
