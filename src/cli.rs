@@ -3,6 +3,7 @@
 pub mod backfill;
 pub mod certify;
 pub mod check;
+pub mod demo;
 pub mod doctor;
 pub mod embed;
 pub mod explain;
@@ -13,6 +14,7 @@ pub mod run;
 pub mod runtime;
 pub mod serve;
 pub mod status;
+pub mod train;
 mod table;
 
 use crate::daemon::DaemonError;
@@ -55,6 +57,8 @@ pub enum Command {
     Doctor(doctor::Args),
     /// Take a folder that is already there, then exit.
     Backfill(backfill::Args),
+    /// Show everything at once: a simulated microscope, the daemon and its live page.
+    Demo(demo::Args),
     /// Say what the running daemon does, or what its database holds.
     Status(status::Args),
     /// Show a finished session in the browser: the page and the API over its database, read-only.
@@ -72,6 +76,8 @@ pub enum Command {
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
     /// Draw outlines, coloured by track, over frames as PNG.
+    /// Train an autoencoder and its discriminant, and write the model bundle.
+    Train(train::Args),
     Overlay(overlay::Args),
 }
 
@@ -117,6 +123,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Check(args) => check::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Backfill(args) => backfill::run(args),
+        Command::Demo(args) => demo::run(args),
         Command::Status(args) => status::run(args),
         Command::Serve(args) => serve::run(&args),
         Command::Export(args) => export::run(args),
@@ -125,6 +132,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Certify(args) => certify::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
+        Command::Train(args) => train::run(args),
         Command::Overlay(args) => overlay::run(args),
     }
 }

@@ -163,6 +163,8 @@ pub enum Until {
     Stopped,
     /// Everything in the folder is done, or a signal asks to stop.
     Done,
+    /// This time has passed, or a signal asks to stop.
+    Passed(Duration),
 }
 
 /// What somebody who starts the daemon from inside the process wants to know.
@@ -216,7 +218,7 @@ pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)
         tokio::select! {
             ended = &mut work => ended,
             () = keep_alive(&status) => Ok(()),
-            () = signals.asked() => {
+            () = asked_or_over(signals, until) => {
                 tracing::info!("asked to stop: finishing what is in flight");
                 notify(&[sd_notify::NotifyState::Stopping]);
                 stop_in.send_replace(true);
@@ -377,6 +379,20 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Returns when a signal asks to stop, or when the time is over.
+async fn asked_or_over(signals: Signals, until: Until) {
+    let over = async {
+        match until {
+            Until::Passed(time) => tokio::time::sleep(time).await,
+            Until::Stopped | Until::Done => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = signals.asked() => {}
+        () = over => {}
     }
 }
 

@@ -1,1 +1,30 @@
-//! learn
+//! Training and honest evaluation.
+//!
+//! ```text
+//! dataset ------> split --------> trainer (autoencoder) --> bundle: ONNX, discriminant, limits, measured AUCs
+//! pictures and    by cell, fov,        |
+//! origins         day, sample          '--> descriptors --> discriminant --> evaluate --> report
+//! ```
+//!
+//! Takes labelled cells, gives a model bundle and a report that says how good it is and how that was found. Promises: no
+//! physical cell stands on both sides of a split; z-scores, discriminant and thresholds are fitted on training cells
+//! only; every figure has its interval and its unit.
+//!
+//! Training needs the cargo feature `learn`; evaluation does not.
+
+#[cfg(feature = "learn")]
+pub mod autoencoder;
+#[cfg(feature = "learn")]
+pub mod checkpoint;
+pub mod dataset;
+#[cfg(feature = "learn")]
+mod forward;
+#[cfg(feature = "learn")]
+mod kernels;
+#[cfg(feature = "learn")]
+mod operations;
+#[cfg(feature = "learn")]
+pub mod parameters;
+pub mod split;
+#[cfg(feature = "learn")]
+pub mod trainer;

@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// The read connections.
-    pub(crate) fn readers(&self) -> &SqlitePool {
+    pub fn readers(&self) -> &SqlitePool {
         &self.readers
     }
 

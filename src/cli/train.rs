@@ -1,0 +1,92 @@
+//! `cytowatch train`: from labelled cells to a model bundle.
+
+use std::path::PathBuf;
+
+/// Arguments of `train`.
+///
+/// The defaults follow the paper (method.md 6): batches of 50, step length 2e-4, adversarial weight 1, no labels in the
+/// autoencoder, no rotations. Without `--crops` the cells come from the simulator.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Folder of 256 x 256 PNG crops named as openLCH names them; absent: simulated cells.
+    #[arg(long, requires = "labels")]
+    pub crops: Option<PathBuf>,
+    /// Table with a line `sample,high` or `sample,low` per labelled sample of the crops.
+    #[arg(long)]
+    pub labels: Option<PathBuf>,
+    /// Seed of the simulated panel of tumours and days.
+    #[arg(long, default_value_t = 1)]
+    pub panel: u64,
+    /// Simulated fields of view per day and tumour.
+    #[arg(long, default_value_t = 8)]
+    pub fovs: usize,
+    /// Time points per simulated field.
+    #[arg(long, default_value_t = 8)]
+    pub time_points: usize,
+    /// Minutes between two time points.
+    #[arg(long, default_value_t = 15)]
+    pub stride: usize,
+    /// Channels after the first convolution: 64 is the paper's network.
+    #[arg(long, default_value_t = 16)]
+    pub width: usize,
+    /// 1: the network sees every pixel; 2: 2 x 2 means, four times as fast.
+    #[arg(long, default_value_t = 2)]
+    pub downsample: usize,
+    /// Pictures per step.
+    #[arg(long, default_value_t = 50)]
+    pub batch: usize,
+    /// Passes over the pictures.
+    #[arg(long, default_value_t = 25)]
+    pub epochs: usize,
+    /// Adam's step length.
+    #[arg(long, default_value_t = 2e-4)]
+    pub learning_rate: f32,
+    /// Weight of "the adversary takes the descriptor for noise" beside the pixels' cross-entropy.
+    #[arg(long, default_value_t = 1.0)]
+    pub adversarial_weight: f32,
+    /// Weight of a linear guess of the class from the descriptor; 0 trains the autoencoder without labels.
+    #[arg(long, default_value_t = 0.0)]
+    pub label_weight: f32,
+    /// Turn every picture by a random number of quarter turns.
+    #[arg(long)]
+    pub rotations: bool,
+    /// Mirror every picture with probability one half.
+    #[arg(long)]
+    pub flips: bool,
+    /// Stop after so many epochs without gain on held-out cells.
+    #[arg(long, default_value_t = 5)]
+    pub patience: usize,
+    /// Seed of weights, order and noise.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where the bundle is written.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Where the checkpoint is kept after every epoch; the default lies beside the bundle.
+    #[arg(long)]
+    pub checkpoint: Option<PathBuf>,
+    /// Go on from the checkpoint; settings must be those it was begun with, epochs and patience may grow.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+/// Trains and writes the bundle.
+///
+/// # Errors
+/// What could not be read, trained or written.
+#[cfg(feature = "learn")]
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    training::run(args)
+}
+
+/// Says that this binary cannot train.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "learn"))]
+pub fn run(_: &Args) -> anyhow::Result<()> {
+    anyhow::bail!("this cytowatch was built without training: build it with `cargo build --release --features learn`")
+}
+
+#[cfg(feature = "learn")]
+mod training;

@@ -1,0 +1,103 @@
+//! What `cytowatch train` does when it was built to train.
+
+use super::Args;
+use crate::cli::say;
+use crate::infer::architecture::AutoencoderSpec;
+use crate::learn::autoencoder::{Autoencoder, Losses};
+use crate::learn::checkpoint;
+use crate::learn::dataset::{self, PanelPlan, Pictures};
+use crate::learn::split;
+use crate::learn::trainer::{self, Material, State, TrainSettings};
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
+use std::time::Instant;
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let spec = AutoencoderSpec::new(args.width, args.downsample)?;
+    let began = Instant::now();
+    let pictures = pictures(args, spec)?;
+    say(&format!("pictures  {} in {:.0} s", pictures.len(), began.elapsed().as_secs_f64()))?;
+    let split = split::by_fov(pictures.origins(), 0.15)?;
+    let material = Material { pictures: &pictures, training: &split.training, held_out: &split.held_out };
+    let settings = settings(args);
+    let path = args.checkpoint.clone().unwrap_or_else(|| beside(args));
+    let state = if args.resume {
+        let (state, begun) = checkpoint::read(&path)?;
+        let grown = TrainSettings { epochs: settings.epochs, patience: settings.patience, ..begun };
+        if grown != settings || state.net.spec() != spec {
+            bail!("the checkpoint was begun with other settings: repeat them, or start without --resume");
+        }
+        state
+    } else {
+        State::new(Autoencoder::new(spec, args.seed))
+    };
+    let began = Instant::now();
+    let done = state.history.len();
+    let state = trainer::train(state, material, &settings, Some(&path), progress(&settings, &split, done))?;
+    let seconds = began.elapsed().as_secs_f64();
+    let shown = (state.history.len() - done) * (split.training.len() / settings.batch) * settings.batch;
+    if shown > 0 {
+        say(&format!("trained   {shown} pictures in {seconds:.0} s: {:.1} a second", shown as f64 / seconds))?;
+    }
+    for (number, epoch) in state.history.iter().enumerate() {
+        let Losses { reconstruction, deception, adversary, label } = epoch.training;
+        say(&format!(
+            "epoch {:>3}: pixels {reconstruction:.5}, held out {:.5}, deception {deception:.3}, adversary {adversary:.3}, \
+             label {label:.3}",
+            number + 1,
+            epoch.held_out
+        ))?;
+    }
+    Ok(())
+}
+
+fn pictures(args: &Args, spec: AutoencoderSpec) -> anyhow::Result<Pictures> {
+    let side = spec.working_side_px();
+    Ok(match (&args.crops, &args.labels) {
+        (Some(folder), Some(labels)) => Pictures::of_folder(folder, &dataset::read_labels(labels)?, side)?,
+        _ => Pictures::of_panel(plan(args), side)?,
+    })
+}
+
+fn plan(args: &Args) -> PanelPlan {
+    PanelPlan { seed: args.panel, fovs: args.fovs, time_points: args.time_points, stride: args.stride }
+}
+
+fn settings(args: &Args) -> TrainSettings {
+    TrainSettings {
+        batch: args.batch,
+        epochs: args.epochs,
+        learning_rate: args.learning_rate,
+        adversarial_weight: args.adversarial_weight,
+        label_weight: args.label_weight,
+        rotations: args.rotations,
+        flips: args.flips,
+        patience: args.patience,
+        seed: args.seed,
+    }
+}
+
+fn beside(args: &Args) -> PathBuf {
+    let mut name = args.out.file_name().unwrap_or_default().to_owned();
+    name.push(".checkpoint");
+    args.out.with_file_name(name)
+}
+
+/// A bar that shows epoch, losses and the time left.
+fn progress(settings: &TrainSettings, split: &split::Split, done: usize) -> impl FnMut(usize, usize, usize, &Losses) {
+    let steps = split.training.len() / settings.batch.max(1);
+    let bar = ProgressBar::new((settings.epochs * steps) as u64);
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps, {eta} left, {msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_position((done * steps) as u64);
+    bar.reset_eta();
+    move |epoch, _, _, losses: &Losses| {
+        bar.inc(1);
+        let Losses { reconstruction, deception, adversary, .. } = losses;
+        bar.set_message(format!(
+            "epoch {}: pixels {reconstruction:.4}, deception {deception:.3}, adversary {adversary:.3}",
+            epoch + 1
+        ));
+    }
+}

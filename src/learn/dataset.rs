@@ -1,0 +1,352 @@
+//! Labelled pictures of cells: what the network is trained on and judged by.
+//!
+//! Takes the simulator's panel, or a folder of crops named as openLCH names them (method.md 4) with a table of labels;
+//! gives [`Pictures`], small enough to hold in memory, each with the [`Origin`] that a split needs. The order is that of
+//! the source, and the same source gives the same bytes.
+
+use crate::cells::crop::Cutter;
+use crate::cells::{CROP_SIDE_PX, Crop};
+use crate::simulate::{Class, CropPlan, LabelledWindow, Panel, SceneSettings, crops};
+use crate::units::{PixelSize, PointPx};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Where a picture comes from.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Origin {
+    /// Day of the experiment.
+    pub day: String,
+    /// Sample: the tumour or cell system.
+    pub sample: String,
+    /// Field of view, unique within day and sample.
+    pub fov: String,
+    /// Physical cell, unique within the field of view. Pieces of one track bear one name.
+    pub cell: String,
+    /// Frame of the film.
+    pub time_index: usize,
+    /// The sample's class, when it is known: high or not.
+    pub high: Option<bool>,
+}
+
+impl Origin {
+    /// What no split may cut: one physical cell.
+    pub fn cell_key(&self) -> (&str, &str, &str, &str) {
+        (&self.day, &self.sample, &self.fov, &self.cell)
+    }
+}
+
+/// Pictures of cells in 256 grey values, and where they come from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pictures {
+    side_px: usize,
+    pixels: Vec<u8>,
+    origins: Vec<Origin>,
+}
+
+/// What can go wrong while pictures are collected.
+#[derive(Debug, Error)]
+pub enum DatasetError {
+    /// A file or folder cannot be read.
+    #[error("read {path}: check that it is there and readable")]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A picture cannot be decoded.
+    #[error("decode {path}: not a picture that can be read")]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: image::ImageError,
+    },
+    /// A picture has another size than the model's input.
+    #[error("{path} is {width} x {height}, crops must be 256 x 256")]
+    Size {
+        /// The file.
+        path: PathBuf,
+        /// Columns.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
+    /// A file name does not say where the crop comes from.
+    #[error("{name} is not named DATE_SAMPLE_sN_tN_xN_yN_tN_t7Ready_fN.png: name the crops as openLCH does")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A line of the label table is not `sample,high` or `sample,low`.
+    #[error("label table, line {line}: {text:?} is not `sample,high` or `sample,low`")]
+    Label {
+        /// Line from 1.
+        line: usize,
+        /// What stands there.
+        text: String,
+    },
+    /// Nothing was found.
+    #[error("no crops found: give a folder with PNG crops, or a panel with at least one field")]
+    Empty,
+}
+
+impl DatasetError {
+    /// Stable name of this kind of error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Read { .. } => "dataset_read",
+            Self::Decode { .. } => "dataset_decode",
+            Self::Size { .. } => "dataset_size",
+            Self::Name { .. } => "dataset_name",
+            Self::Label { .. } => "dataset_label",
+            Self::Empty => "dataset_empty",
+        }
+    }
+}
+
+/// How much of a simulated panel is rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PanelPlan {
+    /// The panel's seed: another seed is other tumours, days and cells.
+    pub seed: u64,
+    /// Fields of view per day and tumour.
+    pub fovs: usize,
+    /// Time points per field.
+    pub time_points: usize,
+    /// Minutes between two time points.
+    pub stride: usize,
+}
+
+impl PanelPlan {
+    fn crop_plan(self) -> CropPlan {
+        let scene = SceneSettings { cells: 16, ..SceneSettings::default() };
+        CropPlan { fovs: self.fovs, time_points: self.time_points, stride: self.stride, scene, ..CropPlan::default() }
+    }
+}
+
+/// Every crop of a simulated panel, prepared as the pipeline prepares them, handed to `take` with its origin.
+pub fn each_of_panel<T: Send>(plan: PanelPlan, take: impl Fn(&Crop, Origin) -> T + Sync) -> Vec<T> {
+    let panel = Panel::new(plan.seed);
+    let cutter = Cutter::new(PixelSize::PAPER);
+    let prepared = crops(&panel, &plan.crop_plan(), |window: LabelledWindow| {
+        let middle = (window.plane.width_px() / 2) as f64;
+        let crop = cutter.cut(&window.plane, PointPx { x: middle, y: middle })?;
+        let place = window.place;
+        let origin = Origin {
+            day: panel.days.get(place.day)?.date.clone(),
+            sample: panel.tumours.get(place.tumour)?.name.clone(),
+            fov: place.fov.to_string(),
+            cell: window.truth.id.to_string(),
+            time_index: window.time_index,
+            high: Some(window.class == Class::High),
+        };
+        Some(take(&crop, origin))
+    });
+    prepared.into_iter().flatten().collect()
+}
+
+impl Pictures {
+    /// No pictures yet, of `side_px` (256, or 128 for a network at half resolution).
+    pub fn new(side_px: usize) -> Self {
+        Self { side_px, pixels: Vec::new(), origins: Vec::new() }
+    }
+
+    /// All crops of a simulated panel.
+    ///
+    /// # Errors
+    /// `dataset_empty` when the plan gives none.
+    pub fn of_panel(plan: PanelPlan, side_px: usize) -> Result<Self, DatasetError> {
+        let mut all = Self::new(side_px);
+        for (grey, origin) in each_of_panel(plan, |crop, origin| (grey(crop, side_px), origin)) {
+            all.pixels.extend(grey);
+            all.origins.push(origin);
+        }
+        if all.origins.is_empty() { Err(DatasetError::Empty) } else { Ok(all) }
+    }
+
+    /// All `.png` crops of `folder`, by name, with the labels of `labels` (see [`read_labels`]).
+    ///
+    /// # Errors
+    /// - `dataset_read`, `dataset_decode`, `dataset_size`, `dataset_name` for a file that is no crop.
+    /// - `dataset_empty` when there is none.
+    pub fn of_folder(folder: &Path, labels: &BTreeMap<String, bool>, side_px: usize) -> Result<Self, DatasetError> {
+        let mut all = Self::new(side_px);
+        for path in png_files(folder)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let mut origin = origin_of(&name).ok_or(DatasetError::Name { name })?;
+            origin.high = labels.get(&origin.sample).copied();
+            all.push(&read_crop(&path)?, origin);
+        }
+        if all.origins.is_empty() { Err(DatasetError::Empty) } else { Ok(all) }
+    }
+
+    /// Adds a crop.
+    pub fn push(&mut self, crop: &Crop, origin: Origin) {
+        self.pixels.extend(grey(crop, self.side_px));
+        self.origins.push(origin);
+    }
+
+    /// Where each picture comes from.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// Side of the pictures, px.
+    pub fn side_px(&self) -> usize {
+        self.side_px
+    }
+
+    /// How many pictures there are.
+    pub fn len(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// Picture number `index`, `[side, side]` in 256 grey values; empty when there is none.
+    pub fn grey(&self, index: usize) -> &[u8] {
+        let len = self.side_px * self.side_px;
+        self.pixels.get(index * len..(index + 1) * len).unwrap_or_default()
+    }
+
+    /// Pictures `indices` one after the other, 0..=1.
+    pub fn batch(&self, indices: &[usize]) -> Vec<f32> {
+        indices.iter().flat_map(|index| self.grey(*index)).map(|grey| f32::from(*grey) / 255.0).collect()
+    }
+}
+
+/// The crop at `side_px` (256 or 128) in 256 grey values.
+fn grey(crop: &Crop, side_px: usize) -> Vec<u8> {
+    let round = |value: f32| (value * 255.0).round() as u8;
+    if side_px == CROP_SIDE_PX {
+        crop.pixels().iter().map(|value| round(*value)).collect()
+    } else {
+        halved(crop.pixels(), CROP_SIDE_PX).into_iter().map(round).collect()
+    }
+}
+
+/// `picture` averaged over 2 x 2 pixels; `side` is even.
+pub fn halved(picture: &[f32], side: usize) -> Vec<f32> {
+    let mut half = Vec::with_capacity(picture.len() / 4);
+    for rows in picture.chunks_exact(2 * side) {
+        let (upper, lower) = rows.split_at(side);
+        for (a, b) in upper.chunks_exact(2).zip(lower.chunks_exact(2)) {
+            half.push((a.iter().sum::<f32>() + b.iter().sum::<f32>()) / 4.0);
+        }
+    }
+    half
+}
+
+fn png_files(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+    let failed = |source| DatasetError::Read { path: folder.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("png")) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A 256 x 256 grey picture as a crop.
+///
+/// # Errors
+/// `dataset_decode` and `dataset_size`.
+pub fn read_crop(path: &Path) -> Result<Crop, DatasetError> {
+    let picture = image::open(path).map_err(|source| DatasetError::Decode { path: path.to_owned(), source })?;
+    let picture = picture.into_luma16();
+    let (width, height) = picture.dimensions();
+    let pixels = picture.into_raw().into_iter().map(|value| f32::from(value) / 65535.0).collect();
+    let wrong = || DatasetError::Size { path: path.to_owned(), width, height };
+    if width == height { Crop::new(pixels).ok_or_else(wrong) } else { Err(wrong()) }
+}
+
+/// What a name such as `150312_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png` says; `None` for another kind of name.
+///
+/// The cell is named by where its whole track began: pieces that follow one another in time at one place are told
+/// apart by nothing in the name, so the place in steps of the track's gate stands for the physical cell.
+pub fn origin_of(name: &str) -> Option<Origin> {
+    let stem = name.strip_suffix(".png")?;
+    let parts: Vec<&str> = stem.split('_').collect();
+    let [day, sample, fov, start, x, y, end, ready, frame] = parts.as_slice() else { return None };
+    let number = |part: &str, letter: char| part.strip_prefix(letter)?.parse::<usize>().ok();
+    let (start, end, frame) = (number(start, 't')?, number(end, 't')?, number(frame, 'f')?);
+    number(fov, 's')?;
+    (number(x, 'x')?, number(y, 'y')?);
+    if *ready != "t7Ready" || start >= end || frame == 0 || frame > end - start {
+        return None;
+    }
+    Some(Origin {
+        day: (*day).to_owned(),
+        sample: sample.to_lowercase(),
+        fov: (*fov).to_owned(),
+        cell: format!("{x}_{y}_{start}"),
+        time_index: start + frame - 1,
+        high: None,
+    })
+}
+
+/// Labels by sample from a table of lines `sample,high` or `sample,low`; `#` starts a comment, a header line
+/// `sample,class` is skipped.
+///
+/// # Errors
+/// `dataset_read` and `dataset_label`.
+pub fn read_labels(path: &Path) -> Result<BTreeMap<String, bool>, DatasetError> {
+    let text = fs::read_to_string(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
+    let mut labels = BTreeMap::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if line.is_empty() || line == "sample,class" {
+            continue;
+        }
+        let class = line.split_once(',').and_then(|(sample, class)| match class.trim() {
+            "high" => Some((sample.trim().to_lowercase(), true)),
+            "low" => Some((sample.trim().to_lowercase(), false)),
+            _ => None,
+        });
+        let (sample, high) = class.ok_or_else(|| DatasetError::Label { line: number + 1, text: line.to_owned() })?;
+        labels.insert(sample, high);
+    }
+    Ok(labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openlch_names_say_where_a_crop_comes_from() {
+        let origin = origin_of("150312_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png").unwrap();
+        assert_eq!((origin.day.as_str(), origin.sample.as_str(), origin.fov.as_str()), ("150312", "m610", "s19"));
+        assert_eq!(origin.time_index, 139, "start 60 + frame 80 - 1");
+        for wrong in ["a.png", "150312_m610_s19_t60_x1_y2_t184_t7Ready_f00125.png", "150312_m610_s19_t60_x1_y2_t184_f1.png"] {
+            assert_eq!(origin_of(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn halving_averages_two_by_two() {
+        assert_eq!(halved(&[0.0, 1.0, 0.5, 0.5, 1.0, 0.0, 0.5, 0.5], 4), [0.5, 0.5]);
+    }
+
+    #[test]
+    fn label_tables_are_read_strictly() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("labels.csv");
+        fs::write(&path, "sample,class\nM481,high # PDX\n\nm610,low\n").unwrap();
+        let labels = read_labels(&path).unwrap();
+        assert_eq!(labels.into_iter().collect::<Vec<_>>(), [("m481".to_owned(), true), ("m610".to_owned(), false)]);
+        fs::write(&path, "m481,High\n").unwrap();
+        assert_eq!(read_labels(&path).unwrap_err().code(), "dataset_label");
+    }
+}
