@@ -12,6 +12,7 @@ pub mod overlay;
 pub mod run;
 pub mod runtime;
 pub mod serve;
+pub mod simulate;
 pub mod status;
 mod table;
 
@@ -71,6 +72,8 @@ pub enum Command {
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
+    /// Write a film of simulated cells with known truth.
+    Simulate(simulate::Args),
     /// Draw outlines, coloured by track, over frames as PNG.
     Overlay(overlay::Args),
 }
@@ -125,6 +128,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Certify(args) => certify::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Overlay(args) => overlay::run(args),
     }
 }
