@@ -13,6 +13,7 @@ pub mod overlay;
 pub mod run;
 pub mod runtime;
 pub mod serve;
+pub mod simulate;
 pub mod status;
 pub mod train;
 mod table;
@@ -75,10 +76,12 @@ pub enum Command {
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
+    /// Write a film of simulated cells with known truth.
+    Simulate(simulate::Args),
     /// Draw outlines, coloured by track, over frames as PNG.
+    Overlay(overlay::Args),
     /// Train an autoencoder and its discriminant, and write the model bundle.
     Train(train::Args),
-    Overlay(overlay::Args),
 }
 
 /// The configuration that a command works with.
@@ -125,7 +128,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Backfill(args) => backfill::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Status(args) => status::run(args),
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => serve::run(args),
         Command::Export(args) => export::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Explain(args) => explain::run(args),
@@ -133,6 +136,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Train(args) => train::run(args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Overlay(args) => overlay::run(args),
     }
 }
