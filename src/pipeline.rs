@@ -17,6 +17,7 @@ pub mod intake;
 pub mod job;
 pub mod persist;
 pub mod recorder;
+pub mod reread;
 pub mod score;
 pub mod watcher;
 
