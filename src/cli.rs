@@ -15,8 +15,8 @@ pub mod runtime;
 pub mod serve;
 pub mod simulate;
 pub mod status;
-pub mod train;
 mod table;
+pub mod train;
 
 use crate::daemon::DaemonError;
 use crate::settings::{Settings, SettingsError};

@@ -5,7 +5,6 @@ pub mod alert;
 pub mod cells;
 pub mod cli;
 pub mod daemon;
-pub mod duration;
 pub mod evaluate;
 pub mod explain;
 pub mod frame;

@@ -17,6 +17,7 @@ pub mod intake;
 pub mod job;
 pub mod persist;
 pub mod recorder;
+pub mod reread;
 pub mod score;
 pub mod watcher;
 
@@ -56,15 +57,15 @@ pub struct PipelineSettings {
     /// Frames between admission and commit; bounds the memory.
     pub max_in_flight: usize,
     /// How long a missing time point of a field is waited for before its later frames go on without it.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub gap_wait: Duration,
     /// How often the process may die while a frame is in flight before that frame is given up.
     pub max_attempts: u32,
     /// How long a stop waits for frames in flight.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub drain_deadline: Duration,
     /// A stage with work to do and no sign of life for this long counts as stuck.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub stall_limit: Duration,
 }
 

@@ -38,19 +38,19 @@ pub struct WatchSettings {
     /// Templates of files that are on purpose not analysed.
     pub ignore: Vec<String>,
     /// How long a file must be unchanged before it counts as complete, when no event said that it was closed.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub settle: Duration,
     /// As `settle`, on a share, where sizes and times arrive late.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub settle_share: Duration,
     /// How long a file may be unchanged and not whole before it is failed. It is taken up again when it changes.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub give_up: Duration,
     /// Time between full scans on a local disk, where events wake the scanner in between.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub rescan_local: Duration,
     /// Time between full scans on a share (NFS, SMB, FUSE, 9p), where there are no events.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub rescan_share: Duration,
     /// Listen to the kernel's events on a local disk; without them the rescans alone find the frames.
     pub events: bool,

@@ -2,7 +2,8 @@
 
 use super::say;
 use crate::daemon::{self, Started, Until};
-use crate::infer::{onnx, runtime};
+use crate::infer::onnx;
+use crate::infer::runtime::{self, Kind};
 use crate::pipeline::chain;
 use crate::settings::Settings;
 use crate::simulate::{
@@ -64,7 +65,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     std::fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
     fetch_runtime(args.offline)?;
     let settings = settings(args, &root, &folder)?;
-    say(&format!("microscope  {} ({} x {} px, every {} s)", folder.display(), args.side_px, args.side_px, args.interval_s))?;
+    say(&format!(
+        "microscope  {} ({} x {} px, every {} s)",
+        folder.display(),
+        args.side_px,
+        args.side_px,
+        args.interval_s
+    ))?;
     say(&format!("database    {}", settings.store.database.display()))?;
     say(&format!("model       {}", settings.infer.bundle.display()))?;
 
@@ -98,7 +105,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         say(&format!("file closed to result committed: median {p50:.0} ms, 99th percentile {p99:.0} ms"))?;
     }
     match &args.dir {
-        Some(dir) => say(&format!("kept in {}; look at it again: cytowatch serve --database {}", dir.display(), dir.join("cytowatch.db").display()))?,
+        Some(dir) => say(&format!(
+            "kept in {}; look at it again: cytowatch serve --database {}",
+            dir.display(),
+            dir.join("cytowatch.db").display()
+        ))?,
         None => say("the temporary folder is removed; keep it next time with --dir")?,
     }
     Ok(())
@@ -106,11 +117,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 /// ONNX Runtime is fetched when it is not there; without it the demo works as well, more slowly.
 fn fetch_runtime(offline: bool) -> anyhow::Result<()> {
-    if offline || onnx::find_library(None).is_ok() {
+    if offline || onnx::find_library(Kind::Plain, None).is_ok() {
         return Ok(());
     }
     say("fetching ONNX Runtime (19 MB, checked against its hash; --offline leaves it out) ..")?;
-    match runtime::install(None) {
+    match runtime::install(Kind::Plain, None) {
         Ok(installed) => say(&format!("installed   {}", installed.library().display()))?,
         Err(error) => say(&format!("not fetched, the built-in engine serves: {}", chain(&error)))?,
     }
@@ -144,7 +155,9 @@ fn microscope(args: &Args, root: &Path, folder: &Path) -> anyhow::Result<Instrum
     let day = 0;
     let today = panel.days.first().context("the simulated panel has no day")?;
     let of_class = |high: bool| {
-        let is = |&tumour: &usize| panel.tumours.get(tumour).is_some_and(|t| (t.class == crate::simulate::Class::High) == high);
+        let is = |&tumour: &usize| {
+            panel.tumours.get(tumour).is_some_and(|t| (t.class == crate::simulate::Class::High) == high)
+        };
         today.tumours.iter().copied().find(is)
     };
     let mut fovs = Vec::new();

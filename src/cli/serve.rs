@@ -1,5 +1,6 @@
 //! `cytowatch serve`: the page and the API over a finished session. Nothing is watched, nothing is written.
 
+use crate::pipeline::reread;
 use crate::serve::live::Live;
 use crate::serve::picture::PictureFault;
 use crate::serve::{self, Parts, ServeSettings, ServeState};
@@ -20,6 +21,9 @@ pub struct Args {
     /// The session's database.
     #[arg(long, value_name = "FILE")]
     pub database: PathBuf,
+    /// The folder that the session was watched in, to show its pictures; without it outlines and numbers are shown.
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
     /// Address and port; any other than a loopback address needs --token-file.
     #[arg(long, value_name = "ADDRESS", default_value_t = ServeSettings::default().listen)]
     pub listen: SocketAddr,
@@ -33,7 +37,7 @@ pub struct Args {
 /// # Errors
 /// When the database cannot be read, or the address is taken.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("start the runtime")?.block_on(view(args))
+    super::runtime().context("start the runtime")?.block_on(view(args))
 }
 
 async fn view(args: &Args) -> anyhow::Result<()> {
@@ -49,13 +53,16 @@ async fn view(args: &Args) -> anyhow::Result<()> {
         database: args.database.clone(),
         folder: None,
         live: Arc::new(Live::new(unix_ms())),
-        read_frame: Arc::new(|source| Err(PictureFault::Gone { path: source.path.clone() })),
+        read_frame: match args.folder.clone() {
+            Some(folder) => reread::door(folder),
+            None => Arc::new(|source| Err(PictureFault::Gone { path: source.path.clone() })),
+        },
         metrics: None,
     };
     let state = ServeState::new(parts, &settings)?;
     let listener = serve::bind(&settings).await?;
     let (stop, stopped) = watch::channel(false);
-    tracing::info!(address = %listener.local_addr()?, "the page is open");
+    super::say(&format!("the page is open on http://{}/ (stop with Ctrl-C)", listener.local_addr()?))?;
     let serving = serve::run(listener, state, stopped);
     tokio::pin!(serving);
     tokio::select! {

@@ -22,7 +22,7 @@ pub struct ServeSettings {
     /// Connections that may be open at a time; more wait.
     pub max_connections: usize,
     /// How long an answer may take.
-    #[serde(with = "crate::duration")]
+    #[serde(with = "jiff::fmt::serde::unsigned_duration::friendly::compact::required")]
     pub request_timeout: Duration,
 }
 

@@ -9,19 +9,19 @@ use sqlx::sqlite::SqlitePool;
 use std::f64::consts::TAU;
 use std::path::Path;
 
-pub const WIDTH_PX: usize = 1280;
-pub const HEIGHT_PX: usize = 960;
-pub const PIXEL_SIZE_UM: f64 = 0.65;
+pub(crate) const WIDTH_PX: usize = 1280;
+pub(crate) const HEIGHT_PX: usize = 960;
+pub(crate) const PIXEL_SIZE_UM: f64 = 0.65;
 const MINUTE_MS: i64 = 60_000;
 
 /// How much is seeded.
 #[derive(Clone, Copy)]
-pub struct Scale {
-    pub fovs_per_sample: i64,
-    pub times: i64,
-    pub cells_per_fov: i64,
+pub(crate) struct Scale {
+    pub(crate) fovs_per_sample: i64,
+    pub(crate) times: i64,
+    pub(crate) cells_per_fov: i64,
     /// When the last frame was acquired, UTC.
-    pub end_unix_ms: i64,
+    pub(crate) end_unix_ms: i64,
 }
 
 struct Sample {
@@ -52,17 +52,17 @@ fn normal(a: i64, b: i64, c: i64, d: i64) -> f64 {
 }
 
 /// One cell of a field of view at a time.
-pub struct SeededCell {
-    pub number: i64,
-    pub x_px: f64,
-    pub y_px: f64,
+pub(crate) struct SeededCell {
+    pub(crate) number: i64,
+    pub(crate) x_px: f64,
+    pub(crate) y_px: f64,
     radius_px: f64,
     spikes: i64,
     spike: f64,
     turn: f64,
-    pub logit: f64,
-    pub withheld: Option<&'static str>,
-    pub touches_border: bool,
+    pub(crate) logit: f64,
+    pub(crate) withheld: Option<&'static str>,
+    pub(crate) touches_border: bool,
 }
 
 impl SeededCell {
@@ -78,7 +78,7 @@ impl SeededCell {
         self.radius_px * (lobes + spikes)
     }
 
-    pub fn outline(&self) -> Vec<[f32; 2]> {
+    pub(crate) fn outline(&self) -> Vec<[f32; 2]> {
         (0..64)
             .map(|step| {
                 let angle = TAU * f64::from(step) / 64.0;
@@ -92,7 +92,7 @@ impl SeededCell {
 }
 
 /// The cells of a field of view (from 1) at a time: the same numbers for database and picture.
-pub fn cells_at(fov: i64, time: i64, scale: Scale) -> Vec<SeededCell> {
+pub(crate) fn cells_at(fov: i64, time: i64, scale: Scale) -> Vec<SeededCell> {
     let sample = &SAMPLES[((fov - 1) / scale.fovs_per_sample) as usize];
     (0..scale.cells_per_fov)
         .map(|cell| {
@@ -149,7 +149,7 @@ fn acquired_unix_ms(time: i64, scale: Scale) -> i64 {
 }
 
 /// Creates the database and seeds it.
-pub async fn create(path: &Path, scale: Scale) -> Store {
+pub(crate) async fn create(path: &Path, scale: Scale) -> Store {
     let store = Store::open(path).await.unwrap();
     store.close().await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).foreign_keys(true);
@@ -215,7 +215,7 @@ async fn places(tx: &mut SqliteConnection, scale: Scale) {
 }
 
 /// Id of a frame: readable, and the painter finds field of view and time again.
-pub fn frame_id(fov: i64, time: i64) -> i64 {
+pub(crate) fn frame_id(fov: i64, time: i64) -> i64 {
     (time + 1) * 1000 + fov
 }
 
@@ -413,7 +413,7 @@ async fn alerts(tx: &mut SqliteConnection, scale: Scale) {
 }
 
 /// A phase-contrast-like picture of a seeded frame: dark bodies with bright rims and granules on grey substrate.
-pub fn paint(frame: FrameId, scale: Scale) -> Plane {
+pub(crate) fn paint(frame: FrameId, scale: Scale) -> Plane {
     let (fov, time) = (frame.0 % 1000, frame.0 / 1000 - 1);
     let mut counts: Vec<f32> = (0..WIDTH_PX * HEIGHT_PX)
         .map(|at| {

@@ -14,41 +14,42 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-pub const SMALL: Scale = Scale { fovs_per_sample: 3, times: 62, cells_per_fov: 9, end_unix_ms: 1_773_300_000_000 };
+pub(crate) const SMALL: Scale =
+    Scale { fovs_per_sample: 3, times: 62, cells_per_fov: 9, end_unix_ms: 1_773_300_000_000 };
 
 /// A server that stops when [`TestServer::stop`] is called; its folder goes with it.
-pub struct TestServer {
-    pub address: SocketAddr,
-    pub live: Arc<Live>,
-    pub status: Arc<Status>,
-    pub folder: TempDir,
+pub(crate) struct TestServer {
+    pub(crate) address: SocketAddr,
+    pub(crate) live: Arc<Live>,
+    pub(crate) status: Arc<Status>,
+    pub(crate) folder: TempDir,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
 }
 
 /// An answer.
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
         })
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error} in {}", String::from_utf8_lossy(&self.body)))
     }
 }
 
 /// A status in which every stage moves and a session is under way.
-pub fn moving_status() -> Arc<Status> {
+pub(crate) fn moving_status() -> Arc<Status> {
     let identity = Identity {
         instrument: "Ti2-incubator".to_owned(),
         folder: "/mnt/scope/plate4".to_owned(),
@@ -82,7 +83,7 @@ pub fn moving_status() -> Arc<Status> {
 }
 
 impl TestServer {
-    pub async fn start(scale: Scale) -> Self {
+    pub(crate) async fn start(scale: Scale) -> Self {
         Self::start_with(scale, |_| ServeSettings {
             listen: "127.0.0.1:0".parse().unwrap(),
             ..ServeSettings::default()
@@ -90,7 +91,7 @@ impl TestServer {
         .await
     }
 
-    pub async fn start_with(scale: Scale, settings: impl FnOnce(&TempDir) -> ServeSettings) -> Self {
+    pub(crate) async fn start_with(scale: Scale, settings: impl FnOnce(&TempDir) -> ServeSettings) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let settings = settings(&folder);
         let database = folder.path().join("cytowatch.db");
@@ -115,12 +116,12 @@ impl TestServer {
         Self { address, live, status, folder, stop, serving }
     }
 
-    pub async fn get(&self, target: &str) -> Answer {
+    pub(crate) async fn get(&self, target: &str) -> Answer {
         self.send(&format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)).await
     }
 
     /// Sends a raw request and reads to the end.
-    pub async fn send(&self, request: &str) -> Answer {
+    pub(crate) async fn send(&self, request: &str) -> Answer {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut bytes = Vec::new();
@@ -129,7 +130,7 @@ impl TestServer {
     }
 
     /// Stops the server and waits for its end, which must come soon.
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send(true).unwrap();
         tokio::time::timeout(Duration::from_secs(10), self.serving).await.expect("the server did not stop").unwrap();
     }
