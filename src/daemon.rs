@@ -133,7 +133,7 @@ pub async fn prepare(settings: Settings) -> Result<Prepared, DaemonError> {
     let store = Store::open(&settings.store.database).await?;
     let model = Model::load(&settings.infer)?;
     let listener = serve::bind(&settings.serve).await?;
-    Ok(Prepared { kind, store, model, listener, lock, settings })
+    Ok(Prepared { settings, kind, store, model, listener, lock })
 }
 
 /// Refuses a database on a share and takes the lock beside it. The operating system gives the lock back when the
@@ -417,10 +417,5 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _: std::fmt::Result = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -27,7 +27,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     settings.pipeline.gap_wait = Duration::ZERO;
     super::runtime()?.block_on(async {
         let prepared = daemon::prepare(settings).await?;
-        let last = daemon::run(prepared, Until::Done, |_| ()).await?;
+        let last = Box::pin(daemon::run(prepared, Until::Done, |_| ())).await?;
         let counts = &last.counts;
         say(&format!(
             "{} frames recorded with {} cells, {} failed, {:.1} s",

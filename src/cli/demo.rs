@@ -85,14 +85,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 let prepared = daemon::prepare(settings).await?;
                 let (started_in, started) = tokio::sync::oneshot::channel();
                 tokio::select! {
-                    last = daemon::run(prepared, until, |daemon| drop(started_in.send(daemon))) => Ok(last?),
+                    last = Box::pin(daemon::run(prepared, until, |daemon| drop(started_in.send(daemon)))) => Ok(last?),
                     error = progress(started) => Err(error),
                 }
             })
         });
         stop.ask();
         // The only panic that the thread can have is a defect, which must not pass for a success.
-        let written = writing.join().map_err(|_| anyhow::anyhow!("a defect stopped the simulated microscope"))?;
+        let written = writing.join().map_err(|_panic| anyhow::anyhow!("a defect stopped the simulated microscope"))?;
         Ok::<_, anyhow::Error>((outcome?, written?))
     })?;
     let counts = &last.counts;
@@ -130,9 +130,9 @@ fn fetch_runtime(offline: bool) -> anyhow::Result<()> {
 
 fn settings(args: &Args, root: &Path, folder: &Path) -> anyhow::Result<Settings> {
     let mut settings = Settings::load(None)?;
-    settings.instrument.name = "simulated microscope".to_owned();
+    "simulated microscope".clone_into(&mut settings.instrument.name);
     settings.instrument.pixel_size_um = Some(PixelSize::PAPER);
-    settings.watch.folder = folder.to_owned();
+    folder.clone_into(&mut settings.watch.folder);
     settings.store.database = root.join("cytowatch.db");
     if let Some(bundle) = &args.bundle {
         settings.infer.bundle.clone_from(bundle);
@@ -204,15 +204,16 @@ async fn progress(started: tokio::sync::oneshot::Receiver<Started>) -> anyhow::E
 async fn line(daemon: &Started) -> anyhow::Result<String> {
     let report = daemon.status.report();
     let lag = report.latency_p50_ms.map_or_else(|| "-".to_owned(), |lag| format!("{lag:.0} ms"));
-    let mut line = format!(
+    let line = format!(
         "{:>5} frames {:>6} cells  lag {lag}  waiting {}",
         report.counts.recorded,
         report.counts.cells,
         report.counts.ready + report.counts.in_flight
     );
-    for sample in summary(daemon.store.readers()).await?.samples {
+    let samples = summary(daemon.store.readers()).await?.samples;
+    let samples = samples.iter().map(|sample| {
         let score = sample.mean_logit.map_or_else(|| "-".to_owned(), |logit| format!("{:.2}", score_of(logit)));
-        line.push_str(&format!("  {} {score} ({} tracks)", sample.sample, sample.tracks));
-    }
-    Ok(line)
+        format!("  {} {score} ({} tracks)", sample.sample, sample.tracks)
+    });
+    Ok(std::iter::once(line).chain(samples).collect())
 }

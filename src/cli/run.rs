@@ -19,7 +19,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let settings = args.config.settings()?;
     super::runtime()?.block_on(async {
         let prepared = daemon::prepare(settings).await?;
-        let last = daemon::run(prepared, Until::Stopped, |_| ()).await?;
+        let last = Box::pin(daemon::run(prepared, Until::Stopped, |_| ())).await?;
         tracing::info!(
             recorded = last.counts.recorded,
             failed = last.counts.failed,

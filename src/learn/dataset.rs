@@ -282,7 +282,8 @@ pub fn origin_of(name: &str) -> Option<Origin> {
     let number = |part: &str, letter: char| part.strip_prefix(letter)?.parse::<usize>().ok();
     let (start, end, frame) = (number(start, 't')?, number(end, 't')?, number(frame, 'f')?);
     number(fov, 's')?;
-    (number(x, 'x')?, number(y, 'y')?);
+    number(x, 'x')?;
+    number(y, 'y')?;
     if *ready != "t7Ready" || start >= end || frame == 0 || frame > end - start {
         return None;
     }

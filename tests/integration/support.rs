@@ -9,16 +9,16 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything; generous because the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
-pub fn cytowatch() -> Command {
+pub(crate) fn cytowatch() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cytowatch"));
     command.env_remove("RUST_LOG").env("NO_COLOR", "1");
     command
 }
 
 /// Runs the binary to its end and gives its standard output; fails with what it said otherwise.
-pub fn output_of(command: &mut Command) -> String {
+pub(crate) fn output_of(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(
         output.status.success(),
@@ -30,7 +30,7 @@ pub fn output_of(command: &mut Command) -> String {
 }
 
 /// Waits until `ready`, looking often; fails with `what` when it takes too long.
-pub fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(value) = ready() {
@@ -42,7 +42,7 @@ pub fn wait_for<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A pause between two looks, or the pace of an instrument; never a stand-in for a condition.
-pub fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     let (_keep, never) = std::sync::mpsc::sync_channel::<()>(1);
     let _ = never.recv_timeout(time);
 }
@@ -71,12 +71,12 @@ fn shared() -> &'static Shared {
 }
 
 /// A small bundle with random weights.
-pub fn bundle() -> PathBuf {
+pub(crate) fn bundle() -> PathBuf {
     shared().folder.path().join("bundle")
 }
 
 /// A simulated film: 2 fields x 20 time points, by path relative to the folder, sorted by time point, then field.
-pub fn film() -> Vec<(String, Vec<u8>)> {
+pub(crate) fn film() -> Vec<(String, Vec<u8>)> {
     let mut frames = files_below(&shared().folder.path().join("film"));
     let field = |path: &str| path.rsplit_once("_t").map(|(field, _)| field.to_owned()).unwrap();
     let fields: std::collections::BTreeSet<String> = frames.iter().map(|(path, _)| field(path)).collect();
@@ -89,7 +89,7 @@ pub fn film() -> Vec<(String, Vec<u8>)> {
 }
 
 /// Files below `root` with their content, by path relative to it.
-pub fn files_below(root: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn files_below(root: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -108,7 +108,7 @@ pub fn files_below(root: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// The folder with the public test data; says so when it is not there.
-pub fn data(set: &str) -> Option<PathBuf> {
+pub(crate) fn data(set: &str) -> Option<PathBuf> {
     let root = std::env::var_os("CYTOWATCH_DATA")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
     let path = root.join(set);
@@ -120,18 +120,18 @@ pub fn data(set: &str) -> Option<PathBuf> {
 }
 
 /// A watched folder, a database and a configuration of their own.
-pub struct Site {
+pub(crate) struct Site {
     root: tempfile::TempDir,
-    pub database: PathBuf,
+    pub(crate) database: PathBuf,
 }
 
 impl Site {
     /// A site with `more` added to the configuration.
-    pub fn new(more: &str) -> Self {
+    pub(crate) fn new(more: &str) -> Self {
         Self::with_bundle(&bundle(), more)
     }
 
-    pub fn with_bundle(bundle: &Path, more: &str) -> Self {
+    pub(crate) fn with_bundle(bundle: &Path, more: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         let folder = root.path().join("scope");
         fs::create_dir(&folder).unwrap();
@@ -165,29 +165,29 @@ impl Site {
         Self { root, database }
     }
 
-    pub fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.root.path().join("scope")
     }
 
-    pub fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.root.path().join("cytowatch.toml")
     }
 
     /// A command of the binary with this site's configuration.
-    pub fn command(&self, name: &str) -> Command {
+    pub(crate) fn command(&self, name: &str) -> Command {
         let mut command = cytowatch();
         command.arg(name).arg("--config").arg(self.config());
         command
     }
 
     /// Starts the daemon; does not wait for anything.
-    pub fn start(&self) -> Daemon {
+    pub(crate) fn start(&self) -> Daemon {
         let log = fs::File::options().create(true).append(true).open(self.log()).unwrap();
         let child = self.command("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         Daemon { child: Some(child), log: self.log(), log_from: self.log_len() }
     }
 
-    pub fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.root.path().join("log")
     }
 
@@ -196,22 +196,22 @@ impl Site {
     }
 
     /// Takes everything in the folder, then ends.
-    pub fn backfill(&self) -> String {
+    pub(crate) fn backfill(&self) -> String {
         output_of(self.command("backfill").arg(self.folder()))
     }
 
     /// Number of frames in `state`; 0 as long as there is no database.
-    pub fn frames(&self, state: &str) -> usize {
+    pub(crate) fn frames(&self, state: &str) -> usize {
         self.count(&format!("SELECT count(*) FROM frames WHERE state = '{state}'"))
     }
 
     /// The number that `sql` gives; 0 as long as there is no database or no table.
-    pub fn count(&self, sql: &str) -> usize {
+    pub(crate) fn count(&self, sql: &str) -> usize {
         usize::try_from(self.query::<i64>(sql).first().copied().unwrap_or(0)).unwrap()
     }
 
     /// The first column of what `sql` gives; nothing as long as there is no database.
-    pub fn query<T>(&self, sql: &str) -> Vec<T>
+    pub(crate) fn query<T>(&self, sql: &str) -> Vec<T>
     where
         T: for<'r> sqlx::Decode<'r, sqlx::Sqlite> + sqlx::Type<sqlx::Sqlite> + Send + Unpin,
     {
@@ -225,7 +225,7 @@ impl Site {
     }
 
     /// What a user exports, without the columns that tell when and in which order rows were made.
-    pub fn content(&self, table: &str) -> Vec<String> {
+    pub(crate) fn content(&self, table: &str) -> Vec<String> {
         let text = output_of(self.command("export").arg(table));
         let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
         let header = lines.next().unwrap();
@@ -243,13 +243,13 @@ impl Site {
     }
 
     /// Frames, cells, tracks and samples as a user exports them.
-    pub fn whole_content(&self) -> Vec<Vec<String>> {
+    pub(crate) fn whole_content(&self) -> Vec<Vec<String>> {
         ["frames", "cells", "tracks", "samples"].map(|table| self.content(table)).into()
     }
 }
 
 /// A running daemon; killed when dropped.
-pub struct Daemon {
+pub(crate) struct Daemon {
     child: Option<Child>,
     log: PathBuf,
     log_from: u64,
@@ -260,18 +260,18 @@ impl Daemon {
         self.child.as_mut().unwrap()
     }
 
-    pub fn process_id(&mut self) -> u32 {
+    pub(crate) fn process_id(&mut self) -> u32 {
         self.child().id()
     }
 
     /// What it has said.
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         String::from_utf8_lossy(&log[usize::try_from(self.log_from).unwrap().min(log.len())..]).into_owned()
     }
 
     /// Waits until it says that it is ready; gives the address of its page.
-    pub fn ready(&mut self) -> String {
+    pub(crate) fn ready(&mut self) -> String {
         wait_for("the daemon to be ready", || {
             if let Some(status) = self.child().try_wait().unwrap() {
                 panic!("the daemon ended with {status}:\n{}", self.said());
@@ -282,31 +282,31 @@ impl Daemon {
         })
     }
 
-    pub fn signal(&mut self, name: &str) {
+    pub(crate) fn signal(&mut self, name: &str) {
         let id = self.process_id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
     /// SIGKILL, and waits until it is gone.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
     }
 
     /// SIGTERM, and waits for its end.
-    pub fn stop(mut self) -> ExitStatus {
+    pub(crate) fn stop(mut self) -> ExitStatus {
         self.signal("TERM");
         self.wait()
     }
 
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
         wait_for("the daemon to end", || child.try_wait().unwrap())
     }
 
     /// Resident memory, bytes.
-    pub fn resident_bytes(&mut self) -> u64 {
+    pub(crate) fn resident_bytes(&mut self) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/statm", self.process_id())).unwrap();
         text.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 4096
     }
@@ -326,14 +326,14 @@ impl Drop for Daemon {
 }
 
 /// Writes a whole file under its name.
-pub fn write_whole(folder: &Path, (name, bytes): &(String, Vec<u8>)) {
+pub(crate) fn write_whole(folder: &Path, (name, bytes): &(String, Vec<u8>)) {
     let path = folder.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
 
 /// Writes a file in `pieces`, closing it only at the end.
-pub fn write_in_pieces(folder: &Path, (name, bytes): &(String, Vec<u8>), pieces: usize, between: Duration) {
+pub(crate) fn write_in_pieces(folder: &Path, (name, bytes): &(String, Vec<u8>), pieces: usize, between: Duration) {
     let path = folder.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut file = fs::File::create(path).unwrap();
@@ -345,7 +345,7 @@ pub fn write_in_pieces(folder: &Path, (name, bytes): &(String, Vec<u8>), pieces:
 }
 
 /// Writes a file under a temporary name, then renames it into place.
-pub fn write_and_rename(folder: &Path, (name, bytes): &(String, Vec<u8>)) {
+pub(crate) fn write_and_rename(folder: &Path, (name, bytes): &(String, Vec<u8>)) {
     let path = folder.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let mut beside = path.clone().into_os_string();
@@ -355,7 +355,7 @@ pub fn write_and_rename(folder: &Path, (name, bytes): &(String, Vec<u8>)) {
 }
 
 /// `GET path` from the daemon's page; the body as JSON.
-pub fn get_json(address: &str, path: &str) -> serde_json::Value {
+pub(crate) fn get_json(address: &str, path: &str) -> serde_json::Value {
     use std::io::Read as _;
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
