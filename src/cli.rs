@@ -150,12 +150,16 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     if configuration { EXIT_CONFIGURATION } else { EXIT_FAILURE }
 }
 
-/// The async runtime of a command.
+/// Runs a command's async part. Threads that are still at work when it ends end with the process: nobody waits for
+/// them.
 ///
 /// # Errors
-/// When the system has no threads left.
-pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+/// What the command could not do; or when the system has no threads left.
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Prints a line for people or programs; an output that is closed early (`| head`) ends the command quietly.

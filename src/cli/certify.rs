@@ -51,7 +51,7 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let database = args.config.settings()?.store.database;
     let now_unix_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
-    let facts = super::runtime()?.block_on(async {
+    let facts = super::block_on(async {
         let readers = store::open_read_only(&database).await?;
         let named = sessions_named(&readers, &args.session).await?;
         let session = the_one(&args.session, &named)?.session_id;

@@ -80,15 +80,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let until = if args.seconds == 0 { Until::Stopped } else { Until::Passed(Duration::from_secs(args.seconds)) };
     let (last, written) = std::thread::scope(|threads| {
         let writing = threads.spawn(|| instrument.run(&stop, &mut |_| ()));
-        let outcome = super::runtime().map_err(anyhow::Error::from).and_then(|runtime| {
-            runtime.block_on(async {
-                let prepared = daemon::prepare(settings).await?;
-                let (started_in, started) = tokio::sync::oneshot::channel();
-                tokio::select! {
-                    last = Box::pin(daemon::run(prepared, until, |daemon| drop(started_in.send(daemon)))) => Ok(last?),
-                    error = progress(started) => Err(error),
-                }
-            })
+        let outcome = super::block_on(async {
+            let prepared = daemon::prepare(settings).await?;
+            let (started_in, started) = tokio::sync::oneshot::channel();
+            tokio::select! {
+                last = Box::pin(daemon::run(prepared, until, |daemon| drop(started_in.send(daemon)))) => Ok(last?),
+                error = progress(started) => Err(error),
+            }
         });
         stop.ask();
         // The only panic that the thread can have is a defect, which must not pass for a success.

@@ -39,7 +39,7 @@ pub struct Args {
 /// When the database cannot be read or the output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let database = args.config.settings()?.store.database;
-    super::runtime()?.block_on(async {
+    super::block_on(async {
         let readers = store::open_read_only(&database).await?;
         let out: Box<dyn Write> = match &args.out {
             Some(path) => Box::new(File::create(path).with_context(|| format!("create {}", path.display()))?),

@@ -37,7 +37,7 @@ pub struct Args {
 /// # Errors
 /// When the database cannot be read, or the address is taken.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    super::runtime().context("start the runtime")?.block_on(view(args))
+    super::block_on(view(args))
 }
 
 async fn view(args: &Args) -> anyhow::Result<()> {
