@@ -8,7 +8,7 @@ use cytowatch::explain::traverse::{shifts, traverse};
 use cytowatch::explain::{latent, mean_squared_difference, read_crop, reconstruct};
 use cytowatch::infer::architecture::AutoencoderSpec;
 use cytowatch::infer::untrained::{synthetic_crops, write_bundle};
-use cytowatch::infer::{LATENT_LEN, Model, settings_for};
+use cytowatch::infer::{LATENT_LEN, Latent, Model, settings_for};
 use cytowatch::picture;
 use std::fs;
 use std::path::Path;
@@ -64,9 +64,11 @@ fn embed_names_what_it_writes() {
     let crop = read_crop(&folder.path().join(&named[0])).unwrap();
     let expected = &model.describe(&[crop]).unwrap()[0];
     for (feature, value) in expected.latent.iter().enumerate() {
-        assert_eq!(named[column("z01") + feature].parse::<f32>().unwrap(), *value, "written without loss");
+        let written: f32 = named[column("z01") + feature].parse().unwrap();
+        assert_eq!(written.to_bits(), value.to_bits(), "written without loss");
     }
-    assert_eq!(named[column("score")].parse::<f64>().unwrap(), expected.score);
+    let written: f64 = named[column("score")].parse().unwrap();
+    assert_eq!(written.to_bits(), expected.score.to_bits());
 }
 
 #[test]
@@ -111,8 +113,9 @@ fn the_way_between_two_cells_ends_at_their_reconstructions() {
     assert!(way.is_sorted_by(|one, next| one.distance_to_a < next.distance_to_a));
     assert_eq!(interpolate(&mut model, a, b, 1).unwrap_err().code(), "too_few_steps");
     let latents = [latent(&mut model, a).unwrap(), latent(&mut model, b).unwrap()];
-    assert_eq!(mix(&latents[0], &latents[1], 0.0), latents[1], "openLCH: l = 0 gives image 2");
-    assert_eq!(mix(&latents[0], &latents[1], 1.0), latents[0], "and l = 1 gives image 1");
+    let bits = |latent: Latent| latent.map(f32::to_bits);
+    assert_eq!(bits(mix(&latents[0], &latents[1], 0.0)), bits(latents[1]), "openLCH: l = 0 gives image 2");
+    assert_eq!(bits(mix(&latents[0], &latents[1], 1.0)), bits(latents[0]), "and l = 1 gives image 1");
 }
 
 #[test]
