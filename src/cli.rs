@@ -2,6 +2,7 @@
 
 pub mod backfill;
 pub mod check;
+pub mod evaluate;
 pub mod export;
 pub mod overlay;
 pub mod run;
@@ -54,6 +55,8 @@ pub enum Command {
     Runtime(runtime::Args),
     /// Draw outlines, coloured by track, over frames as PNG.
     Overlay(overlay::Args),
+    /// Judge detection and tracking against known truth.
+    Evaluate(evaluate::Args),
 }
 
 /// The configuration that a command works with.
@@ -101,6 +104,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Overlay(args) => overlay::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
     }
 }
 
