@@ -316,7 +316,8 @@ impl SimulatedCell {
 
     /// Summed length of the pseudopods, um.
     pub fn protrusion_total_um(&self) -> f64 {
-        self.pseudopods.iter().map(|p| p.length_um).filter(|&l| l > VISIBLE_LENGTH_UM).sum()
+        // Folded from 0, since the sum of no numbers is -0.
+        self.pseudopods.iter().map(|p| p.length_um).filter(|&l| l > VISIBLE_LENGTH_UM).fold(0.0, |a, b| a + b)
     }
 
     /// Number of pseudopods longer than 1 um.
