@@ -186,11 +186,10 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write as _;
 
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
-        file.write_all(text.as_bytes()).unwrap();
+        let file = tempfile::NamedTempFile::with_suffix(".toml").expect("a temporary file");
+        std::fs::write(file.path(), text).expect("a written file");
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Settings::load_with(Some(file.path()), environment)
     }

@@ -373,7 +373,7 @@ pub fn latent_bytes(latent: &Latent) -> Vec<u8> {
 
 /// The descriptor in a stored blob; `None` when it does not hold exactly 56 values.
 pub fn latent_from_bytes(bytes: &[u8]) -> Option<Latent> {
-    floats(bytes).collect::<Vec<_>>().try_into().ok().filter(|_| bytes.len() % 4 == 0)
+    floats(bytes).collect::<Vec<_>>().try_into().ok().filter(|_| bytes.len().is_multiple_of(4))
 }
 
 fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> + '_ {
