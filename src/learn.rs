@@ -16,7 +16,11 @@
 pub mod autoencoder;
 #[cfg(feature = "learn")]
 pub mod checkpoint;
+#[cfg(feature = "learn")]
+pub mod bundle;
 pub mod dataset;
+pub mod discriminant;
+pub mod evaluate;
 #[cfg(feature = "learn")]
 mod forward;
 #[cfg(feature = "learn")]
@@ -25,6 +29,8 @@ mod kernels;
 mod operations;
 #[cfg(feature = "learn")]
 pub mod parameters;
+#[cfg(feature = "learn")]
+pub mod sketch;
 pub mod split;
 #[cfg(feature = "learn")]
 pub mod trainer;
