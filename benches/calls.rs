@@ -1,5 +1,6 @@
-//! Prints the figures of `docs/calls.md`: how often the call on a sample is wrong, how many cells it takes, and whether
-//! its interval holds, over simulated sessions in which the call is updated with every frame.
+//! Prints the figures of `docs/calls.md`: how often the call on a sample is wrong, how many cells it takes, whether its
+//! interval holds (over simulated sessions in which the call is updated with every frame), and how well changes of state
+//! are found in simulated tracks.
 //!
 //! `cargo bench --bench calls` (or, without building anew, `cargo bench --profile dev --bench calls`); the same seeds give
 //! the same figures. `-- --sessions 200` makes it quicker.
@@ -7,6 +8,8 @@
 #![expect(clippy::print_stdout, reason = "this program's result is what it prints")]
 
 use cytowatch::sample::call::{CallRule, Side};
+use cytowatch::sample::dynamics::{Dynamics, LogitAt, fit, follow};
+use cytowatch::sample::film::{Film, Filmed, Matched, track};
 use cytowatch::sample::trial::{Outcome, Setting, Truth, session};
 use rayon::prelude::*;
 
@@ -17,6 +20,7 @@ fn main() {
     println!("{rule:?}\n{sessions} sessions per line and class; the call is updated with every frame\n");
     print_errors(&rule, sessions);
     print_coverage(&rule, sessions);
+    print_changes();
 }
 
 fn run(setting: &Setting, truth: Truth, rule: &CallRule, sessions: u64) -> Vec<Outcome> {
@@ -137,6 +141,42 @@ fn print_coverage(rule: &CallRule, sessions: u64) {
                     100.0 * held as f64 / ends.len() as f64
                 );
             }
+        }
+    }
+}
+
+/// Dynamics are measured on 20 tracks and tried on 200 others.
+fn print_changes() {
+    println!(
+        "\nchanges of state, stays of 30 min and longer, a frame a minute for five hours, 5 % of the frames withheld;"
+    );
+    println!("a change is found when its direction is right and its time within 15 min:");
+    println!(
+        "| noise / gap | correlation frame to frame | precision | recall | mean time error min | changes per still cell in 5 h |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for noise in [0.5, 0.75, 1.0, 1.5] {
+        for noise_correlation in [0.0, 0.2, 0.5, 0.8] {
+            let film = Film { noise_sd: 2.0 * noise, noise_correlation, ..Film::default() };
+            let films =
+                |from: u64, count: u64| -> Vec<Filmed> { (from..from + count).map(|it| track(&film, it)).collect() };
+            let start = Dynamics { low_logit: -0.8, high_logit: 0.8, ..Dynamics::default() };
+            let frames: Vec<Vec<LogitAt>> = films(0, 20).into_iter().map(|it| it.frames).collect();
+            let Ok(dynamics) = fit(&start, &frames) else { continue };
+            let mut sum = Matched::default();
+            for film in films(1000, 200) {
+                sum.add(&film, &follow(&dynamics, &film.frames).transitions, 15.0);
+            }
+            let still = Film { further_stay_min: f64::INFINITY, ..film };
+            let false_ones: usize =
+                (0..200).map(|seed| follow(&dynamics, &track(&still, seed).frames).transitions.len()).sum();
+            println!(
+                "| {noise:.2} | {noise_correlation:.1} | {:.3} | {:.3} | {:.1} | {:.2} |",
+                sum.precision(),
+                sum.recall(),
+                sum.off_min / f64::from(sum.matched.max(1)),
+                false_ones as f64 / 200.0
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Cells per second of each engine, in one run: `cargo bench --bench infer [-- WIDTH DOWNSAMPLE THREADS]`.
+//! Cells per second of each engine, in one run: `cargo bench --bench infer [-- WIDTH DOWNSAMPLE THREADS [openvino]]`.
 //!
+//! With `openvino`, its build of ONNX Runtime takes the plain one's place: a process can load one only.
 //! Rounds go over all engines and batch sizes in turn, so that a busy machine slows all of them alike; the median round
 //! counts. The ratios are what to compare between machines.
 #![expect(clippy::print_stdout, reason = "printing is what a bench is for")]
@@ -29,7 +30,9 @@ fn main() -> Result<(), Cause> {
     println!("width {}, {} px, {gmac:.4} GMAC per cell", spec.width(), spec.working_side_px());
 
     let mut cases = Vec::new();
-    for engine in [EngineChoice::Rten, EngineChoice::Ort] {
+    let with_openvino = std::env::args().any(|argument| argument == "openvino");
+    let library = if with_openvino { EngineChoice::Openvino } else { EngineChoice::Ort };
+    for engine in [EngineChoice::Rten, library] {
         for batch in BATCHES {
             let bundle_folder = folder.path().to_owned();
             let settings = InferSettings { bundle: bundle_folder, engine, threads, ..InferSettings::default() };
@@ -44,13 +47,13 @@ fn main() -> Result<(), Cause> {
             rates.push(cells_per_s(engine.as_mut(), crops.get(..*batch).unwrap_or_default())?);
         }
     }
-    println!("{:<8}{:>8}{:>12}{:>12}{:>12}", "engine", "batch", "cells/s", "GFLOP/s", "x rten b1");
+    println!("{:<10}{:>6}{:>12}{:>12}{:>12}", "engine", "batch", "cells/s", "GFLOP/s", "x rten b1");
     let mut first = None;
     for (engine, batch, rates) in &mut cases {
         rates.sort_by(f64::total_cmp);
         let rate = rates.get(ROUNDS / 2).copied().unwrap_or_default();
         let ratio = rate / *first.get_or_insert(rate);
-        println!("{:<8}{batch:>8}{rate:>12.0}{:>12.1}{ratio:>12.2}", engine.name(), 2.0 * gmac * rate);
+        println!("{:<10}{batch:>6}{rate:>12.0}{:>12.1}{ratio:>12.2}", engine.name(), 2.0 * gmac * rate);
     }
     Ok(())
 }

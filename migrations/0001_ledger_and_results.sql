@@ -43,7 +43,7 @@ CREATE TABLE samples (
     UNIQUE (session_id, name)
 ) STRICT;
 
--- A place imaged again and again. `linker_state` is the tracker's memory after `last_linked_time_index`, written in
+-- A place imaged again and again; instruments number the places of each sample from the beginning. `linker_state` is the tracker's memory after `last_linked_time_index`, written in
 -- the transaction that recorded that frame: a restart continues from exactly there.
 CREATE TABLE fields_of_view (
     fov_id            INTEGER PRIMARY KEY,
@@ -52,7 +52,7 @@ CREATE TABLE fields_of_view (
     name              TEXT NOT NULL,
     last_linked_time_index INTEGER,
     linker_state      TEXT CHECK (linker_state IS NULL OR json_valid(linker_state)),
-    UNIQUE (session_id, name)
+    UNIQUE (session_id, sample_id, name)
 ) STRICT;
 
 -- A file (or an OME-Zarr folder) that holds frames and may still grow. `path` is relative to the watched folder.

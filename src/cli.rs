@@ -1,14 +1,21 @@
 //! The command line: one file per subcommand, here only their list and what they share.
 
 pub mod backfill;
+pub mod certify;
 pub mod check;
-pub mod evaluate;
+pub mod demo;
+pub mod doctor;
+pub mod embed;
+pub mod explain;
 pub mod export;
 pub mod model;
 pub mod overlay;
 pub mod run;
 pub mod runtime;
+pub mod serve;
+pub mod simulate;
 pub mod status;
+mod table;
 pub mod train;
 
 use crate::daemon::DaemonError;
@@ -25,7 +32,7 @@ pub const EXIT_CONFIGURATION: u8 = 78;
 /// Watches a microscope's output folder, finds, follows and scores living cells.
 ///
 /// cytowatch takes every frame as it lands, finds and follows the cells, describes each with a learned descriptor,
-/// scores it, and stores everything in one SQLite database. It never writes into the watched folder.
+/// scores it, and stores everything in one SQLite database. The daemon never writes into the watched folder.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {
@@ -47,22 +54,34 @@ pub enum Command {
     Run(run::Args),
     /// Do everything that `run` does before it is ready, say what was found, and exit.
     Check(check::Args),
+    /// Measure a folder before a long run, and print the settings that fit it.
+    Doctor(doctor::Args),
     /// Take a folder that is already there, then exit.
     Backfill(backfill::Args),
+    /// Show everything at once: a simulated microscope, the daemon and its live page.
+    Demo(demo::Args),
     /// Say what the running daemon does, or what its database holds.
     Status(status::Args),
+    /// Show a finished session in the browser: the page and the API over its database, read-only.
+    Serve(serve::Args),
     /// Write frames, cells, tracks or samples as CSV.
     Export(export::Args),
+    /// Describe crops (PNG files): latent descriptors and scores as CSV.
+    Embed(embed::Args),
+    /// Draw what the model sees: reconstructions, ways between cells, exaggerated features.
+    Explain(explain::Args),
+    /// Say what became of every frame of a session, and whether anything is unexplained.
+    Certify(certify::Args),
     /// Check a model bundle and say what it is.
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
+    /// Write a film of simulated cells with known truth.
+    Simulate(simulate::Args),
+    /// Draw outlines, coloured by track, over frames as PNG.
+    Overlay(overlay::Args),
     /// Train an autoencoder and its discriminant, and write the model bundle.
     Train(train::Args),
-    /// Draw outlines over frames.
-    Overlay(overlay::Args),
-    /// Judge detection and tracking against known truth.
-    Evaluate(evaluate::Args),
 }
 
 /// The configuration that a command works with.
@@ -105,14 +124,20 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     match &cli.command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Backfill(args) => backfill::run(args),
+        Command::Demo(args) => demo::run(args),
         Command::Status(args) => status::run(args),
+        Command::Serve(args) => serve::run(args),
         Command::Export(args) => export::run(args),
+        Command::Embed(args) => embed::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Certify(args) => certify::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Train(args) => train::run(args),
+        Command::Simulate(args) => simulate::run(args),
         Command::Overlay(args) => overlay::run(args),
-        Command::Evaluate(args) => evaluate::run(args),
     }
 }
 
@@ -125,12 +150,16 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     if configuration { EXIT_CONFIGURATION } else { EXIT_FAILURE }
 }
 
-/// The async runtime of a command.
+/// Runs a command's async part. Threads that are still at work when it ends end with the process: nobody waits for
+/// them.
 ///
 /// # Errors
-/// When the system has no threads left.
-pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+/// What the command could not do; or when the system has no threads left.
+pub(crate) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Prints a line for people or programs; an output that is closed early (`| head`) ends the command quietly.

@@ -7,25 +7,34 @@
 //! `check` is [`prepare`] alone. Exit codes: 0 stopped, 1 failure (the service manager restarts), 2 usage,
 //! 78 configuration (it does not).
 
+use crate::frame;
 use crate::infer::{InferError, Model};
+use crate::metrics::{Metrics, MetricsError};
 use crate::pipeline::analyse::Optics;
 use crate::pipeline::conductor::{Conductor, Limits, Parts};
 use crate::pipeline::intake::Intake;
-use crate::pipeline::recorder::Recorder;
+use crate::pipeline::recorder::{Announce, Announcement, Recorder};
 use crate::pipeline::watcher::Watcher;
 use crate::pipeline::{self, PipelineError, Stages, chain};
+use crate::serve::live::{Event, Live};
+use crate::serve::picture::{PictureFault, ReadFrame};
+use crate::serve::{self, ServeError, ServeState};
 use crate::settings::{Settings, SettingsError};
 use crate::status::{Identity, Status, StatusReport, unix_ms};
 use crate::store::ledger::RunFacts;
+use crate::store::query::FrameSource;
+use crate::store::record::verdict_name;
 use crate::store::{Store, StoreError};
 use crate::watch::filesystem::Kind;
 use crate::watch::scan::Scanner;
 use sha2::{Digest as _, Sha256};
 use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -53,6 +62,12 @@ pub enum DaemonError {
     /// The model cannot be used.
     #[error(transparent)]
     Infer(#[from] InferError),
+    /// The page cannot be served.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+    /// Metrics cannot be kept.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// Signals cannot be received.
     #[error("signals cannot be received")]
     Signals(#[source] std::io::Error),
@@ -69,6 +84,8 @@ impl DaemonError {
             Self::Folder { .. } => "folder",
             Self::Store(error) => error.code(),
             Self::Infer(error) => error.code(),
+            Self::Serve(error) => error.code(),
+            Self::Metrics(error) => error.code(),
             Self::Signals(_) => "signals",
             Self::Pipeline(error) => error.code(),
         }
@@ -76,7 +93,12 @@ impl DaemonError {
 
     /// Whether a restart cannot help because somebody has to change the configuration (or the bundle) first.
     pub fn is_configuration(&self) -> bool {
-        matches!(self, Self::Settings(_) | Self::Infer(_) | Self::Store(StoreError::OnShare { .. }))
+        match self {
+            Self::Settings(_) | Self::Infer(_) | Self::Store(StoreError::OnShare { .. }) => true,
+            // An address that is taken may be free after the next restart.
+            Self::Serve(error) => !matches!(error, ServeError::Bind { .. }),
+            _ => false,
+        }
     }
 }
 
@@ -91,6 +113,8 @@ pub struct Prepared {
     pub store: Store,
     /// The loaded model.
     pub model: Model,
+    /// The page's socket.
+    pub listener: TcpListener,
     /// Held as long as this process uses the database.
     lock: File,
 }
@@ -108,7 +132,8 @@ pub async fn prepare(settings: Settings) -> Result<Prepared, DaemonError> {
     let lock = lock_database(&settings.store.database)?;
     let store = Store::open(&settings.store.database).await?;
     let model = Model::load(&settings.infer)?;
-    Ok(Prepared { kind, store, model, lock, settings })
+    let listener = serve::bind(&settings.serve).await?;
+    Ok(Prepared { settings, kind, store, model, listener, lock })
 }
 
 /// Refuses a database on a share and takes the lock beside it. The operating system gives the lock back when the
@@ -138,45 +163,62 @@ pub enum Until {
     Stopped,
     /// Everything in the folder is done, or a signal asks to stop.
     Done,
+    /// This time has passed, or a signal asks to stop.
+    Passed(Duration),
 }
 
-/// Runs the daemon; gives its last status. `watched` is told the shared picture once the stages are about to start.
+/// What somebody who starts the daemon from inside the process wants to know.
+#[derive(Debug, Clone)]
+pub struct Started {
+    /// The shared picture.
+    pub status: Arc<Status>,
+    /// Where the page is.
+    pub address: SocketAddr,
+    /// Read connections.
+    pub store: Store,
+}
+
+/// Runs the daemon; gives its last status. `started` is told when everything is ready.
 ///
 /// # Errors
 /// What kept it from starting or ended it.
-pub async fn run(
-    prepared: Prepared,
-    until: Until,
-    watched: impl FnOnce(&Arc<Status>),
-) -> Result<StatusReport, DaemonError> {
-    let Prepared { settings, kind, store, model, lock } = prepared;
-    let fallback = model.fallback().map(|error| chain(error));
-    if let Some(reason) = &fallback {
-        tracing::warn!(engine = model.engine_name(), "the built-in engine serves: {reason}");
-    }
-    metrics::gauge!("cytowatch_engine_fallback").set(f64::from(u8::from(fallback.is_some())));
-    let identity = Identity {
-        instrument: settings.instrument.name.clone(),
-        folder: settings.watch.folder.display().to_string(),
-        bundle: format!("{} {}", model.bundle().name, model.bundle().version),
-        engine: model.engine_name().to_owned(),
-        engine_warning: fallback,
-    };
-    let status = Arc::new(Status::new(identity, settings.pipeline.stall_limit));
-    watched(&status);
-    let (stop_in, stop) = watch::channel(false);
+pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)) -> Result<StatusReport, DaemonError> {
+    let Prepared { settings, kind, store, model, listener, lock } = prepared;
     let signals = Signals::listen().map_err(DaemonError::Signals)?;
-    let (run, stages) = begin(&settings, kind, (&store, model), (&status, until), stop.clone()).await?;
+    let metrics = Metrics::install()?;
+    let status = Arc::new(Status::new(identity(&settings, &model), settings.pipeline.stall_limit));
+    let live = Arc::new(Live::new(unix_ms()));
+    let (stop_in, stop) = watch::channel(false);
+    let announce = announce_to(Arc::clone(&live));
+    let (run, stages) = begin(&settings, kind, (&store, model), (&status, until), (announce, stop.clone())).await?;
+    let parts = serve::Parts {
+        status: Some(Arc::clone(&status)),
+        readers: store.readers().clone(),
+        database: settings.store.database.clone(),
+        folder: Some(settings.watch.folder.clone()),
+        live,
+        read_frame: read_frame_in(settings.watch.folder.clone()),
+        metrics: Some(metrics),
+    };
+    let state = ServeState::new(parts, &settings.serve)?;
+    let address = listener.local_addr().map_err(DaemonError::Signals)?;
+    let (page_stop_in, page_stop) = watch::channel(false);
     status.set_ready();
     notify(&[sd_notify::NotifyState::Ready]);
-    tracing::info!(folder = %settings.watch.folder.display(), "ready");
-    let ended = {
-        let work = pipeline::run(stages, &settings.pipeline, Arc::clone(&status), stop);
+    tracing::info!(folder = %settings.watch.folder.display(), page = %format!("http://{address}/"), "ready");
+    started(Started { status: Arc::clone(&status), address, store: store.clone() });
+    // The page outlives the stages, so that a stop can be watched; it ends when they have.
+    let work = async {
+        let ended = pipeline::run(stages, &settings.pipeline, Arc::clone(&status), stop).await;
+        page_stop_in.send_replace(true);
+        ended
+    };
+    let supervised = async {
         tokio::pin!(work);
         tokio::select! {
             ended = &mut work => ended,
             () = keep_alive(&status) => Ok(()),
-            () = signals.asked() => {
+            () = asked_or_over(signals, until) => {
                 tracing::info!("asked to stop: finishing what is in flight");
                 notify(&[sd_notify::NotifyState::Stopping]);
                 stop_in.send_replace(true);
@@ -184,6 +226,7 @@ pub async fn run(
             }
         }
     };
+    let (ended, ()) = tokio::join!(supervised, serve::run(listener, state, page_stop));
     if let Err(error) = store.end_run(run, unix_ms()).await {
         tracing::warn!(code = error.code(), "the run's end could not be stored: {}", chain(&error));
     }
@@ -193,13 +236,62 @@ pub async fn run(
     Ok(status.report())
 }
 
+fn identity(settings: &Settings, model: &Model) -> Identity {
+    let fallback = model.fallback().map(|error| chain(error));
+    if let Some(reason) = &fallback {
+        tracing::warn!(engine = model.engine_name(), "the built-in engine serves: {reason}");
+    }
+    metrics::gauge!("cytowatch_engine_fallback").set(f64::from(u8::from(fallback.is_some())));
+    Identity {
+        instrument: settings.instrument.name.clone(),
+        folder: settings.watch.folder.display().to_string(),
+        bundle: format!("{} {}", model.bundle().name, model.bundle().version),
+        engine: model.engine_name().to_owned(),
+        engine_warning: fallback,
+    }
+}
+
+/// Puts what the recorder says into the ring of events.
+fn announce_to(live: Arc<Live>) -> Announce {
+    Arc::new(move |announcement| {
+        let event = match announcement {
+            Announcement::Recorded { frame, fov, time, cells, verdict, latency } => Event::FrameRecorded {
+                frame_id: frame,
+                fov_id: fov,
+                time_index: time.0,
+                cell_count: cells,
+                verdict: verdict_name(verdict).to_owned(),
+                latency_ms: latency.map(|latency| latency.as_secs_f64() * 1e3),
+            },
+            Announcement::Failed { frame, fov, code } => {
+                Event::FrameFailed { frame_id: frame, fov_id: Some(fov), code: code.to_owned() }
+            }
+        };
+        live.publish(&event);
+    })
+}
+
+/// Reads frames again for the page, from below `folder` only: the path comes from the ledger, not from a request.
+pub fn read_frame_in(folder: PathBuf) -> ReadFrame {
+    Arc::new(move |source: &FrameSource| {
+        let path = folder.join(&source.path);
+        let gone = || PictureFault::Gone { path: source.path.clone() };
+        let unreadable = |why: String| PictureFault::Read { path: source.path.clone(), why };
+        if !path.is_file() {
+            return Err(gone());
+        }
+        let mut file = frame::read::open(&path).map_err(|error| unreadable(chain(&error)))?;
+        file.read(source.plane_index as usize).map_err(|error| unreadable(chain(&error)))
+    })
+}
+
 /// Notes the run in the database, lets the ledger recover, makes the stages.
 async fn begin(
     settings: &Settings,
     kind: Kind,
     (store, model): (&Store, Model),
     (status, until): (&Arc<Status>, Until),
-    stop: watch::Receiver<bool>,
+    (announce, stop): (Announce, watch::Receiver<bool>),
 ) -> Result<(crate::id::RunId, Stages), DaemonError> {
     let now_unix_ms = unix_ms();
     let used = model.bundle();
@@ -266,7 +358,7 @@ async fn begin(
             cell_diameter_um: settings.instrument.cell_diameter_um,
         },
         model,
-        recorder: Recorder::new((store.clone(), Arc::clone(status)), (run, bundle), settings.track, stop),
+        recorder: Recorder::new((store.clone(), Arc::clone(status)), (run, bundle), settings.track, (announce, stop)),
     };
     Ok((run, stages))
 }
@@ -287,6 +379,20 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// Returns when a signal asks to stop, or when the time is over.
+async fn asked_or_over(signals: Signals, until: Until) {
+    let over = async {
+        match until {
+            Until::Passed(time) => tokio::time::sleep(time).await,
+            Until::Stopped | Until::Done => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = signals.asked() => {}
+        () = over => {}
     }
 }
 
@@ -311,10 +417,5 @@ fn notify(state: &[sd_notify::NotifyState<'_>]) {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a text cannot fail.
-        let _: std::fmt::Result = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

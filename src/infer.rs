@@ -52,7 +52,7 @@ const TEST_TOLERANCE: f32 = 1e-4;
 pub struct InferSettings {
     /// The bundle's folder.
     pub bundle: PathBuf,
-    /// `auto`, `ort` or `rten`.
+    /// `auto`, `ort`, `rten` or `openvino`.
     pub engine: EngineChoice,
     /// The ONNX Runtime to load; absent: look in the usual places.
     pub runtime_library: Option<PathBuf>,
@@ -103,7 +103,7 @@ impl Model {
         let domain = Domain::new(&bundle.facts.latent, bundle.facts.validity.distance_limit)?;
         let (mut engine, fallback) = engine::choose(settings, &bundle)?;
         let latents = engine.embed(std::slice::from_ref(&bundle.tests.crop))?;
-        reproduces(&bundle.encoder.name, engine.name(), latents.as_flattened(), &bundle.tests.latent)?;
+        reproduces(&bundle.encoder.name, engine.as_ref(), latents.as_flattened(), &bundle.tests.latent)?;
         Ok(Self { bundle, engine, fallback, domain, decoder_tested: false })
     }
 
@@ -138,7 +138,7 @@ impl Model {
             let tests = &self.bundle.tests;
             let drawn = self.engine.decode(&[tests.latent])?;
             let drawn: Vec<f32> = drawn.iter().flat_map(Crop::pixels).copied().collect();
-            reproduces(&self.bundle.decoder.name, self.engine.name(), &drawn, tests.reconstruction.pixels())?;
+            reproduces(&self.bundle.decoder.name, self.engine.as_ref(), &drawn, tests.reconstruction.pixels())?;
             self.decoder_tested = true;
         }
         self.engine.decode(latents)
@@ -149,7 +149,7 @@ impl Model {
         &self.bundle
     }
 
-    /// `ort` or `rten`.
+    /// `ort`, `rten` or `openvino`.
     pub fn engine_name(&self) -> &'static str {
         self.engine.name()
     }
@@ -183,14 +183,15 @@ fn all_finite(what: &'static str, index: usize, values: &[f32]) -> Result<(), In
     if values.iter().all(|value| value.is_finite()) { Ok(()) } else { Err(InferError::NotFinite { what, index }) }
 }
 
-fn reproduces(file: &str, engine: &str, found: &[f32], wanted: &[f32]) -> Result<(), InferError> {
+fn reproduces(file: &str, engine: &dyn Engine, found: &[f32], wanted: &[f32]) -> Result<(), InferError> {
     let differences = found.iter().zip(wanted).map(|(found, wanted)| (found - wanted).abs());
     // NaN must not hide in a maximum: whatever is not clearly small is refused.
-    let close = found.len() == wanted.len() && differences.clone().all(|difference| difference <= TEST_TOLERANCE);
+    let close = found.len() == wanted.len() && differences.clone().all(|difference| difference <= engine.tolerance());
     if close {
         return Ok(());
     }
     let largest = differences.fold(0.0, f32::max);
+    let engine = engine.name();
     let problem = format!("does not give the bundle's test tensor with {engine}: largest difference {largest:e}");
     Err(InferError::TestTensor { file: file.to_owned(), problem })
 }

@@ -12,6 +12,7 @@ pub mod id;
 pub mod infer;
 pub mod learn;
 pub mod metrics;
+pub mod openlch;
 pub mod picture;
 pub mod pipeline;
 pub mod sample;

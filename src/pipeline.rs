@@ -17,9 +17,11 @@ pub mod intake;
 pub mod job;
 pub mod persist;
 pub mod recorder;
+pub mod reread;
 pub mod score;
 pub mod watcher;
 
+use crate::id::FrameId;
 use crate::infer::Model;
 use crate::status::{Stage, Status};
 use crate::store::StoreError;
@@ -154,36 +156,33 @@ pub async fn run(
     let (done_in, done_out) = async_channel::bounded(DONE_CAPACITY);
     let (forget_in, forget_out) = async_channel::bounded(FORGET_CAPACITY);
 
-    // Each task gives the name of its stage and whether its end was in order.
-    let mut tasks: JoinSet<Result<&'static str, PipelineError>> = JoinSet::new();
-    tasks.spawn(async move {
+    let mut tasks: JoinSet<Result<Ended, PipelineError>> = JoinSet::new();
+    let store = stages.recorder.store.clone();
+    let recorder = tasks.spawn(async move {
         stages.recorder.run(scored_out, done_in).await?;
-        Ok(Stage::Record.name())
+        Ok(Ended::Stage(Stage::Record))
     });
     let shared = Arc::clone(&status);
     let (analysed_depth, scored_depth) = (analysed_in.downgrade(), scored_in.downgrade());
     tasks.spawn_blocking(move || {
         score::score(stages.model, &analysed_out, &scored_in, &shared);
-        Ok(Stage::Infer.name())
+        Ok(Ended::Stage(Stage::Infer))
     });
     for _ in 0..workers {
         let (jobs, found, shared, optics) = (jobs_out.clone(), analysed_in.clone(), Arc::clone(&status), stages.optics);
         tasks.spawn_blocking(move || {
             analyse::work(&jobs, &found, optics, &shared);
-            Ok(Stage::Cells.name())
+            Ok(Ended::Stage(Stage::Cells))
         });
     }
     drop((jobs_out, analysed_in));
     let queues = Queues { found: found_out, jobs: jobs_in, done: done_out, forget: forget_in };
     let (draining_in, draining) = watch::channel(false);
     let (conductor_stop, watcher_stop) = (stop.clone(), stop);
-    tasks.spawn(async move {
-        stages.conductor.run(queues, conductor_stop, draining_in).await?;
-        Ok(Stage::Admit.name())
-    });
+    tasks.spawn(async move { Ok(Ended::Drained(stages.conductor.run(queues, conductor_stop, draining_in).await?)) });
     tasks.spawn(async move {
         stages.watcher.run(found_in, forget_out, watcher_stop).await?;
-        Ok(Stage::Watch.name())
+        Ok(Ended::Stage(Stage::Watch))
     });
     loop {
         tokio::select! {
@@ -192,13 +191,45 @@ pub async fn run(
                 Some(Err(panic)) => return Err(PipelineError::Panicked(panic)),
                 Some(Ok(Err(error))) => return Err(error),
                 // Every stage ends after the conductor began to drain, for whatever reason it did.
-                Some(Ok(Ok(stage))) if !*draining.borrow() => return Err(PipelineError::EndedEarly(stage)),
-                Some(Ok(Ok(stage))) => tracing::debug!(stage, "stage ended"),
+                Some(Ok(Ok(Ended::Stage(stage)))) if !*draining.borrow() => {
+                    return Err(PipelineError::EndedEarly(stage.name()));
+                }
+                Some(Ok(Ok(Ended::Stage(stage)))) => tracing::debug!(stage = stage.name(), "stage ended"),
+                Some(Ok(Ok(Ended::Drained(left)))) if left.is_empty() => tracing::debug!("nothing is left in flight"),
+                Some(Ok(Ok(Ended::Drained(left)))) => {
+                    // First nobody may record any more, then what has not been recorded goes back. The workers and
+                    // the model cannot be interrupted; what they still find is dropped with the process.
+                    recorder.abort();
+                    gone(&mut tasks, recorder.id()).await;
+                    tasks.detach_all();
+                    return Ok(store.put_back(&left, "given back at a stop").await?);
+                }
             },
             () = tokio::time::sleep(LOOK_AT_QUEUES) => {
                 status.set_queue(Stage::Infer, analysed_depth.upgrade().map_or(0, |queue| queue.len()), ANALYSED_CAPACITY);
                 status.set_queue(Stage::Record, scored_depth.upgrade().map_or(0, |queue| queue.len()), SCORED_CAPACITY);
             }
+        }
+    }
+}
+
+/// How a task ended in order.
+enum Ended {
+    /// A stage other than the conductor.
+    Stage(Stage),
+    /// The conductor, with the frames that were still in flight at the deadline.
+    Drained(Vec<FrameId>),
+}
+
+/// Waits until the task `id` is gone, however it ended.
+async fn gone(tasks: &mut JoinSet<Result<Ended, PipelineError>>, id: tokio::task::Id) {
+    while let Some(outcome) = tasks.join_next_with_id().await {
+        let which = match outcome {
+            Ok((which, _)) => which,
+            Err(error) => error.id(),
+        };
+        if which == id {
+            return;
         }
     }
 }

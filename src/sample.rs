@@ -4,4 +4,8 @@
 //! intervals and reasons. Everything here is pure: no clock, no database, no threads; the same numbers give the same bits.
 
 pub mod call;
+pub mod certificate;
+pub mod drift;
+pub mod dynamics;
+pub mod film;
 pub mod trial;

@@ -5,6 +5,7 @@
 
 use crate::infer::InferSettings;
 use crate::pipeline::PipelineSettings;
+use crate::serve::ServeSettings;
 use crate::track::TrackSettings;
 use crate::units::PixelSize;
 use crate::watch::WatchSettings;
@@ -105,6 +106,8 @@ pub struct Settings {
     pub infer: InferSettings,
     /// The database.
     pub store: StoreSettings,
+    /// The page and the API.
+    pub serve: ServeSettings,
 }
 
 impl Settings {

@@ -365,6 +365,24 @@ pub fn resident_bytes() -> Option<u64> {
     Some(pages * rustix::param::page_size() as u64)
 }
 
+/// Space on the disk that holds a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskSpace {
+    /// Left for us, bytes.
+    pub free_bytes: u64,
+    /// In all, bytes.
+    pub total_bytes: u64,
+}
+
+/// Space on the disk that holds `path`; `None` where the system does not tell.
+pub fn disk_space(path: &std::path::Path) -> Option<DiskSpace> {
+    let facts = rustix::fs::statvfs(path).ok()?;
+    Some(DiskSpace {
+        free_bytes: facts.f_bavail.saturating_mul(facts.f_frsize),
+        total_bytes: facts.f_blocks.saturating_mul(facts.f_frsize),
+    })
+}
+
 /// The value below which `share` of the sorted values lie (nearest rank).
 fn percentile(sorted: &[f64], share: f64) -> Option<f64> {
     let rank = (share * sorted.len() as f64).ceil() as usize;

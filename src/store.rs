@@ -4,6 +4,7 @@
 
 pub mod alerts;
 pub mod export;
+pub mod facts;
 pub mod ledger;
 pub mod query;
 pub mod record;
@@ -157,7 +158,7 @@ impl Store {
     }
 
     /// The read connections.
-    pub(crate) fn readers(&self) -> &SqlitePool {
+    pub fn readers(&self) -> &SqlitePool {
         &self.readers
     }
 

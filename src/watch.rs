@@ -14,6 +14,7 @@
 //! [`complete::Stamp::look`] with the change's stamp and drops the pixels unless [`complete::Stamp::is_same`].
 
 pub mod complete;
+pub mod doctor;
 pub mod filesystem;
 pub mod hint;
 pub mod naming;

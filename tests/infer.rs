@@ -7,6 +7,7 @@
 
 use cytowatch::cells::Crop;
 use cytowatch::infer::architecture::AutoencoderSpec;
+use cytowatch::infer::runtime::Kind;
 use cytowatch::infer::untrained::{synthetic_crops, write_bundle};
 use cytowatch::infer::{EngineChoice, InferSettings, Inference, Model, onnx, settings_for};
 use std::fs;
@@ -37,7 +38,7 @@ fn with_engine(folder: &Path, engine: EngineChoice) -> InferSettings {
 }
 
 fn library_is_there() -> bool {
-    let there = onnx::find_library(None).is_ok();
+    let there = onnx::find_library(Kind::Plain, None).is_ok();
     if !there {
         println!("skipped: ONNX Runtime is not installed (cytowatch runtime install)");
     }
@@ -277,4 +278,21 @@ fn show_says_what_is_wrong_with_a_library() {
         assert!(said.contains("ORT_DISABLE_TELEMETRY=1"), "switched off without anybody's help: {said}");
         assert!(said.contains(complaint), "{}: {said}", library.display());
     }
+}
+
+/// In a process of its own, because the test's process has loaded the other build.
+#[test]
+fn openvino_gives_the_test_tensors_too() {
+    if onnx::find_library(Kind::OpenVino, None).is_err() {
+        println!("skipped: ONNX Runtime with OpenVINO is not installed (cytowatch runtime install --openvino)");
+        return;
+    }
+    let folder = bundle(4, 2);
+    let output = Command::new(env!("CARGO_BIN_EXE_cytowatch"))
+        .args(["model", "check", "--engine", "openvino"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("test tensors with openvino"), "{said}");
 }

@@ -83,7 +83,7 @@ pub fn length_px(polygon: &[PointPx]) -> f64 {
 pub fn fill(polygon: &[PointPx], width_px: usize, height_px: usize, mut paint: impl FnMut(usize, usize, usize)) {
     let top = polygon.iter().map(|p| p.y).fold(f64::INFINITY, f64::min).max(0.0).ceil();
     let bottom = polygon.iter().map(|p| p.y).fold(f64::NEG_INFINITY, f64::max).min(height_px as f64 - 1.0).floor();
-    if !(top <= bottom) {
+    if top > bottom || top.is_nan() || bottom.is_nan() {
         return;
     }
     let mut crossings = Vec::new();

@@ -25,9 +25,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     // Nobody is writing: what is not there will not come.
     settings.watch.give_up = settings.watch.give_up.min(Duration::from_secs(5));
     settings.pipeline.gap_wait = Duration::ZERO;
-    super::runtime()?.block_on(async {
+    super::block_on(async {
         let prepared = daemon::prepare(settings).await?;
-        let last = daemon::run(prepared, Until::Done, |_| ()).await?;
+        let last = Box::pin(daemon::run(prepared, Until::Done, |_| ())).await?;
         let counts = &last.counts;
         say(&format!(
             "{} frames recorded with {} cells, {} failed, {:.1} s",

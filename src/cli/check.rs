@@ -20,7 +20,7 @@ pub struct Args {
 /// The first thing that does not hold.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let settings = args.config.settings()?;
-    super::runtime()?.block_on(async {
+    super::block_on(async {
         let database = settings.store.database.clone();
         let prepared = daemon::prepare(settings).await?;
         if args.integrity {

@@ -5,7 +5,7 @@ use crate::store;
 use crate::store::export::{Table, csv};
 use anyhow::Context as _;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 /// How a table is written.
@@ -39,22 +39,16 @@ pub struct Args {
 /// When the database cannot be read or the output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let database = args.config.settings()?.store.database;
-    super::runtime()?.block_on(async {
+    super::block_on(async {
         let readers = store::open_read_only(&database).await?;
-        match &args.out {
-            Some(path) => {
-                let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
-                let mut out = BufWriter::new(file);
-                let rows = csv(&readers, args.table, &mut out).await?;
-                out.flush()?;
-                tracing::info!(rows, "written to {}", path.display());
-            }
-            None => {
-                let mut out = BufWriter::new(std::io::stdout());
-                csv(&readers, args.table, &mut out).await?;
-                out.flush()?;
-            }
-        }
+        let out: Box<dyn Write> = match &args.out {
+            Some(path) => Box::new(File::create(path).with_context(|| format!("create {}", path.display()))?),
+            None => Box::new(std::io::stdout()),
+        };
+        let mut out = BufWriter::new(out);
+        let rows = csv(&readers, args.table, &mut out).await?;
+        out.flush()?;
+        tracing::debug!(rows, "written");
         Ok(())
     })
 }

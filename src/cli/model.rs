@@ -1,10 +1,44 @@
 //! `cytowatch model`: checks a model bundle and says what it is.
 
+use super::say;
 use crate::infer::architecture::AutoencoderSpec;
-use crate::infer::{EngineChoice, bundle::Bundle};
-use crate::infer::{InferSettings, Model, untrained};
-use std::io::Write as _;
+use crate::infer::bundle::Bundle;
+use crate::infer::{EngineChoice, Model, untrained};
+use crate::settings::Settings;
 use std::path::PathBuf;
+
+/// Which model a command uses.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ModelArgs {
+    /// Configuration file (TOML), for its section `[infer]`.
+    #[arg(long, short, env = "CYTOWATCH_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// The bundle's folder; replaces infer.bundle.
+    #[arg(long)]
+    pub bundle: Option<PathBuf>,
+    /// The engine; replaces infer.engine.
+    #[arg(long, value_enum)]
+    pub engine: Option<EngineChoice>,
+}
+
+impl ModelArgs {
+    /// The model, loaded; says so when the built-in engine serves although it was not asked for.
+    ///
+    /// # Errors
+    /// When the configuration or the bundle is wrong.
+    pub fn load(&self) -> anyhow::Result<Model> {
+        let mut settings = Settings::load(self.config.as_deref())?.infer;
+        if let Some(bundle) = &self.bundle {
+            settings.bundle.clone_from(bundle);
+        }
+        settings.engine = self.engine.unwrap_or(settings.engine);
+        let model = Model::load(&settings)?;
+        if let Some(why) = model.fallback() {
+            tracing::warn!("the built-in engine serves: {why}");
+        }
+        Ok(model)
+    }
+}
 
 /// Checks a model bundle and says what it is.
 #[derive(Debug, clap::Args)]
@@ -47,12 +81,9 @@ enum Command {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
         Command::Check { bundle, engine } => {
-            let settings = InferSettings { bundle: bundle.clone(), engine: *engine, ..InferSettings::default() };
-            let mut model = Model::load(&settings)?;
+            let model = ModelArgs { config: None, bundle: Some(bundle.clone()), engine: Some(*engine) };
+            let mut model = model.load()?;
             model.decode(&[])?;
-            if let Some(why) = model.fallback() {
-                tracing::warn!("the built-in engine serves: {why}");
-            }
             describe(model.bundle(), model.engine_name())
         }
         Command::Untrained { bundle, width, downsample, seed } => {
@@ -62,32 +93,30 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn describe(bundle: &Bundle, engine: &str) -> anyhow::Result<()> {
-    let (facts, mut out) = (&bundle.facts, std::io::stdout());
-    writeln!(out, "{} {}, sha256 {}", bundle.name, bundle.version, bundle.identity)?;
+    let facts = &bundle.facts;
+    say(&format!("{} {}, sha256 {}", bundle.name, bundle.version, bundle.identity))?;
     if let Some(spec) = facts.network {
-        writeln!(
-            out,
+        say(&format!(
             "width {}, {} px, {} + {} parameters, {:.3} GMAC per crop",
             spec.width(),
             spec.working_side_px(),
             spec.encoder_parameters(),
             spec.decoder_parameters(),
             spec.encoder_macs() as f64 / 1e9
-        )?;
+        ))?;
     }
-    writeln!(out, "crop {} um at {} um per pixel", facts.crop.box_um, facts.crop.pixel_size_um)?;
-    writeln!(
-        out,
+    say(&format!("crop {} um at {} um per pixel", facts.crop.box_um, facts.crop.pixel_size_um))?;
+    say(&format!(
         "trained on {}{}",
         if facts.training.simulated { "simulated cells: " } else { "" },
         facts.training.data
-    )?;
-    writeln!(out, "kept apart: {}", facts.training.split)?;
+    ))?;
+    say(&format!("kept apart: {}", facts.training.split))?;
     for measured in &facts.measured {
         let (quantity, unit) = (&measured.quantity, measured.unit);
         let (value, low, high) = (measured.value, measured.low, measured.high);
-        writeln!(out, "{quantity} per {unit}: {value:.3} ({low:.3} to {high:.3}), held out: {}", measured.held_out)?;
+        say(&format!("{quantity} per {unit}: {value:.3} ({low:.3} to {high:.3}), held out: {}", measured.held_out))?;
     }
-    writeln!(out, "both networks give their test tensors with {engine}")?;
+    say(&format!("both networks give their test tensors with {engine}"))?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `cytowatch run`: the daemon.
 
 use super::ConfigArgs;
-use crate::daemon::{self, DaemonError, Until};
+use crate::daemon::{self, Until};
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
@@ -17,9 +17,9 @@ pub struct Args {
 /// What kept the daemon from starting, or ended it.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let settings = args.config.settings()?;
-    super::runtime()?.block_on(async {
+    super::block_on(async {
         let prepared = daemon::prepare(settings).await?;
-        let last = daemon::run(prepared, Until::Stopped, |_| ()).await?;
+        let last = Box::pin(daemon::run(prepared, Until::Stopped, |_| ())).await?;
         tracing::info!(
             recorded = last.counts.recorded,
             failed = last.counts.failed,
@@ -27,7 +27,6 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             cells = last.counts.cells,
             "stopped"
         );
-        Ok::<_, DaemonError>(())
-    })?;
-    Ok(())
+        Ok(())
+    })
 }

@@ -1,9 +1,9 @@
 //! `cytowatch runtime`: fetches ONNX Runtime, and says which one would be loaded.
 
+use super::say;
 use crate::infer::onnx;
-use crate::infer::runtime::{self, Installed};
+use crate::infer::runtime::{self, Installed, Kind};
 use anyhow::Context as _;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 /// Fetches ONNX Runtime, and says which one would be loaded.
@@ -27,12 +27,18 @@ enum Command {
         /// For a service, use `/usr/local/lib/cytowatch`.
         #[arg(long)]
         dir: Option<PathBuf>,
+        /// The build with Intel's OpenVINO instead (84 MB, x86-64 only), for the setting engine = "openvino".
+        #[arg(long)]
+        openvino: bool,
     },
     /// Say which ONNX Runtime would be loaded, load it, and say whether it can be used.
     Show {
         /// The setting `runtime_library`, to be tried.
         #[arg(long)]
         library: Option<PathBuf>,
+        /// The build with OpenVINO.
+        #[arg(long)]
+        openvino: bool,
     },
 }
 
@@ -41,19 +47,22 @@ enum Command {
 /// # Errors
 /// When nothing could be installed, or no ONNX Runtime can be used.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let mut out = std::io::stdout();
     match &args.command {
-        Command::Install { dir } => match runtime::install(dir.as_deref())? {
-            Installed::Already(library) => writeln!(out, "ONNX Runtime is installed: {}", library.display())?,
-            Installed::Now(library) => writeln!(out, "Installed ONNX Runtime: {}", library.display())?,
+        Command::Install { dir, openvino } => match runtime::install(kind(*openvino), dir.as_deref())? {
+            Installed::Already(library) => say(&format!("ONNX Runtime is installed: {}", library.display()))?,
+            Installed::Now(library) => say(&format!("Installed ONNX Runtime: {}", library.display()))?,
         },
-        Command::Show { library } => {
+        Command::Show { library, openvino } => {
             let switch = std::env::var(runtime::TELEMETRY_SWITCH).unwrap_or_default();
-            writeln!(out, "{}={switch}", runtime::TELEMETRY_SWITCH)?;
-            let library = onnx::find_library(library.as_deref())?;
+            say(&format!("{}={switch}", runtime::TELEMETRY_SWITCH))?;
+            let library = onnx::find_library(kind(*openvino), library.as_deref())?;
             onnx::load_library(&library).context("the built-in engine would serve")?;
-            writeln!(out, "ONNX Runtime can be used: {}", library.display())?;
+            say(&format!("ONNX Runtime can be used: {}", library.display()))?;
         }
     }
     Ok(())
+}
+
+fn kind(openvino: bool) -> Kind {
+    if openvino { Kind::OpenVino } else { Kind::Plain }
 }

@@ -22,9 +22,9 @@ pub struct Args {
 /// When there is no database to read.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let settings = args.config.settings()?;
-    let summary = super::runtime()?.block_on(async {
+    let summary = super::block_on(async {
         let readers = store::open_read_only(&settings.store.database).await?;
-        summary(&readers).await
+        Ok(summary(&readers).await?)
     })?;
     if args.json {
         say(&serde_json::to_string_pretty(&summary)?)?;

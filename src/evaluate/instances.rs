@@ -34,8 +34,8 @@ impl std::ops::Add for Matches {
     }
 }
 
-/// Matches two label pictures of equal size: a pair counts when its outlines' IoU is above 0.5, so that no cell can
-/// match twice.
+/// Matches two label pictures of equal size: a pair counts when the two share more than half of what
+/// either covers, so that no cell can match twice.
 pub fn match_outlines(truth: &LabelPicture, found: &LabelPicture) -> Matches {
     let mut shared: BTreeMap<(u16, u16), usize> = BTreeMap::new();
     let (mut true_area, mut found_area) = (BTreeMap::<u16, usize>::new(), BTreeMap::<u16, usize>::new());
@@ -59,7 +59,8 @@ pub fn match_outlines(truth: &LabelPicture, found: &LabelPicture) -> Matches {
 /// A box, px: left, top, right, bottom.
 pub type BoxPx = [f64; 4];
 
-/// Matches boxes one to one, best overlap first; a pair counts when its IoU is at least 0.5.
+/// Matches boxes one to one, best overlap first; a pair counts when the two share at least half of what
+/// either covers.
 pub fn match_boxes(truth: &[BoxPx], found: &[BoxPx]) -> Matches {
     let mut pairs: Vec<(f64, usize, usize)> = Vec::new();
     for (i, t) in truth.iter().enumerate() {

@@ -314,6 +314,18 @@ impl Source {
         &self.completeness
     }
 
+    /// The planes that can be read now, and whether more are to come.
+    pub fn whole_planes(&self) -> (Vec<PlaneFacts>, bool) {
+        match &self.completeness {
+            Completeness::Complete => (self.planes.clone(), false),
+            Completeness::Growing { complete_planes } => {
+                let is_whole = |plane: &&PlaneFacts| complete_planes.binary_search(&plane.index).is_ok();
+                (self.planes.iter().filter(is_whole).cloned().collect(), true)
+            }
+            Completeness::Incomplete(_) => (Vec::new(), true),
+        }
+    }
+
     /// The pixels of plane `index`: `[height, width]` counts, colour as luminance (0.299 R + 0.587 G + 0.114 B).
     /// Full scale is what the file's significant bits or its sample type hold; a float image has none, so
     /// `f32::MAX` stands there and no pixel of it counts as saturated.

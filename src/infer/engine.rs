@@ -8,7 +8,8 @@ use super::builtin::Builtin;
 use super::bundle::Bundle;
 use super::onnx::Onnx;
 use super::onnx_graph::{CROP, LATENT};
-use super::{InferError, InferSettings, LATENT_LEN, Latent};
+use super::runtime::Kind;
+use super::{InferError, InferSettings, LATENT_LEN, Latent, TEST_TOLERANCE};
 use crate::cells::{CROP_SIDE_PX, Crop};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -29,6 +30,8 @@ pub enum EngineChoice {
     Ort,
     /// The built-in engine, which needs no library.
     Rten,
+    /// ONNX Runtime with OpenVINO or nothing: several times as fast on newer Intel processors, in bf16.
+    Openvino,
 }
 
 /// One half of the autoencoder.
@@ -84,8 +87,13 @@ impl Network {
 
 /// Runs a bundle's two networks. An engine belongs to one thread at a time.
 pub trait Engine: Debug + Send {
-    /// `ort` or `rten`; stored with each run.
+    /// `ort`, `rten` or `openvino`; stored with each run.
     fn name(&self) -> &'static str;
+
+    /// Largest difference allowed between a test tensor and what the engine makes of it.
+    fn tolerance(&self) -> f32 {
+        TEST_TOLERANCE
+    }
 
     /// Runs `network` on `count` items that follow one another in `input`; gives their outputs, one after the other.
     ///
@@ -134,9 +142,10 @@ pub fn choose(settings: &InferSettings, bundle: &Bundle) -> Result<(Box<dyn Engi
     };
     let library = settings.runtime_library.as_deref();
     match settings.engine {
-        EngineChoice::Ort => Ok((Box::new(Onnx::open(library, bundle, threads)?), None)),
+        EngineChoice::Ort => Ok((Box::new(Onnx::open(Kind::Plain, library, bundle, threads)?), None)),
+        EngineChoice::Openvino => Ok((Box::new(Onnx::open(Kind::OpenVino, library, bundle, threads)?), None)),
         EngineChoice::Rten => Ok((Box::new(Builtin::open(bundle, threads)?), None)),
-        EngineChoice::Auto => match Onnx::open(library, bundle, threads) {
+        EngineChoice::Auto => match Onnx::open(Kind::Plain, library, bundle, threads) {
             Ok(engine) => Ok((Box::new(engine), None)),
             Err(why) => Ok((Box::new(Builtin::open(bundle, threads)?), Some(why))),
         },

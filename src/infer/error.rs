@@ -1,5 +1,6 @@
 //! What can go wrong between a crop and its score.
 
+use super::runtime::Kind;
 use std::io;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -81,8 +82,10 @@ pub enum InferError {
         problem: String,
     },
     /// ONNX Runtime is not on this machine.
-    #[error("ONNX Runtime not found (looked for {}): run `cytowatch runtime install`", listed(.looked_for))]
+    #[error("ONNX Runtime not found (looked for {}): run `{}`", listed(.looked_for), .kind.install_command())]
     LibraryMissing {
+        /// Which build was wanted.
+        kind: Kind,
         /// Where it was looked for, in order.
         looked_for: Vec<PathBuf>,
     },

@@ -14,8 +14,10 @@
 use super::bundle::{Bundle, BundleFile};
 use super::engine::{Engine, Network};
 use super::error::Cause;
-use super::{InferError, runtime};
+use super::runtime::{self, Kind};
+use super::{InferError, TEST_TOLERANCE};
 use ort::environment::Environment;
+use ort::ep::{ArbitrarilyConfigurableExecutionProvider as _, ExecutionProviderDispatch, OpenVINO};
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
@@ -24,7 +26,8 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-const NAME: &str = "ort";
+/// Largest difference to a test tensor with bf16, which has 8 bits: a twentieth of a feature's spread.
+const BF16_TOLERANCE: f32 = 0.05;
 const ELF_MAGIC: [u8; 4] = *b"\x7fELF";
 
 /// The process's one environment and the library that it came from.
@@ -37,27 +40,35 @@ pub struct Onnx {
     decoder: Option<Session>,
     decoder_file: BundleFile,
     environment: Environment,
+    kind: Kind,
     threads: usize,
 }
 
 impl Onnx {
-    /// Finds and loads ONNX Runtime (see the module), then the encoder of `bundle`; the decoder is loaded when it is
+    /// Finds and loads ONNX Runtime of `kind` (see the module), then the encoder of `bundle`; the decoder is loaded when it is
     /// first used.
     ///
     /// # Errors
     /// - `library_missing`, `library_refused`, `library_taken` about the library.
     /// - `bundle_read`, `bundle_hash` when the encoder's file changed meanwhile.
     /// - `engine_load` when ONNX Runtime does not take it.
-    pub fn open(library: Option<&Path>, bundle: &Bundle, threads: usize) -> Result<Self, InferError> {
-        let environment = load_library(&find_library(library)?)?;
-        let encoder = load(&environment, Network::Encoder, &bundle.encoder.read()?, threads)?;
-        Ok(Self { encoder, decoder: None, decoder_file: bundle.decoder.clone(), environment, threads })
+    pub fn open(kind: Kind, library: Option<&Path>, bundle: &Bundle, threads: usize) -> Result<Self, InferError> {
+        let environment = load_library(&find_library(kind, library)?)?;
+        let encoder = load(&environment, Network::Encoder, &bundle.encoder.read()?, kind, threads)?;
+        Ok(Self { encoder, decoder: None, decoder_file: bundle.decoder.clone(), environment, kind, threads })
     }
 }
 
 impl Engine for Onnx {
     fn name(&self) -> &'static str {
-        NAME
+        name(self.kind)
+    }
+
+    fn tolerance(&self) -> f32 {
+        match self.kind {
+            Kind::Plain => TEST_TOLERANCE,
+            Kind::OpenVino => BF16_TOLERANCE,
+        }
     }
 
     fn run(&mut self, network: Network, count: usize, input: &[f32]) -> Result<Vec<f32>, InferError> {
@@ -67,31 +78,38 @@ impl Engine for Onnx {
                 Some(decoder) => decoder,
                 empty => {
                     let bytes = self.decoder_file.read()?;
-                    empty.insert(load(&self.environment, network, &bytes, self.threads)?)
+                    empty.insert(load(&self.environment, network, &bytes, self.kind, self.threads)?)
                 }
             },
         };
         run(session, network, count, input).map_err(|source| InferError::EngineRun {
-            engine: NAME,
+            engine: name(self.kind),
             network: network.name(),
             source: Box::new(source),
         })
     }
 }
 
-/// The ONNX Runtime that would be loaded; `setting` is the setting `runtime_library`.
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Plain => "ort",
+        Kind::OpenVino => "openvino",
+    }
+}
+
+/// The ONNX Runtime of `kind` that would be loaded; `setting` is the setting `runtime_library`.
 ///
 /// # Errors
 /// `library_missing` when there is none, with where it was looked for.
-pub fn find_library(setting: Option<&Path>) -> Result<PathBuf, InferError> {
+pub fn find_library(kind: Kind, setting: Option<&Path>) -> Result<PathBuf, InferError> {
     let named = std::env::var_os("ORT_DYLIB_PATH").filter(|path| !path.is_empty()).map(PathBuf::from);
     let candidates = match named.or_else(|| setting.map(Path::to_owned)) {
         Some(named) => vec![named],
-        None => runtime::library_places(),
+        None => runtime::library_places(kind),
     };
     match candidates.iter().find(|path| path.is_file()) {
         Some(found) => Ok(std::path::absolute(found).unwrap_or_else(|_| found.clone())),
-        None => Err(InferError::LibraryMissing { looked_for: candidates }),
+        None => Err(InferError::LibraryMissing { kind, looked_for: candidates }),
     }
 }
 
@@ -124,22 +142,41 @@ pub fn load_library(path: &Path) -> Result<Environment, InferError> {
     Ok(environment)
 }
 
-fn load(environment: &Environment, network: Network, bytes: &[u8], threads: usize) -> Result<Session, InferError> {
-    session(environment, bytes, threads).map_err(|source| InferError::EngineLoad {
-        engine: NAME,
+fn load(
+    environment: &Environment,
+    network: Network,
+    bytes: &[u8],
+    kind: Kind,
+    threads: usize,
+) -> Result<Session, InferError> {
+    session(environment, bytes, kind, threads).map_err(|source| InferError::EngineLoad {
+        engine: name(kind),
         network: network.name(),
         source: Box::new(source),
     })
 }
 
-fn session(environment: &Environment, bytes: &[u8], threads: usize) -> ort::Result<Session> {
+fn session(environment: &Environment, bytes: &[u8], kind: Kind, threads: usize) -> ort::Result<Session> {
+    let providers = match kind {
+        Kind::Plain => Vec::new(),
+        Kind::OpenVino => vec![openvino(threads)],
+    };
     Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
         // Waiting threads sleep: the cores belong to the other stages between two batches.
         .with_intra_op_spinning(false)?
+        .with_execution_providers(providers)?
         .commit_from_memory(bytes)
+}
+
+/// OpenVINO on the processor's bf16 units where it has them. When it cannot start, that is an error: otherwise ONNX
+/// Runtime would go on without it and say nothing.
+fn openvino(threads: usize) -> ExecutionProviderDispatch {
+    let config = format!(r#"{{"CPU":{{"INFERENCE_PRECISION_HINT":"bf16","INFERENCE_NUM_THREADS":"{threads}"}}}}"#);
+    let provider = OpenVINO::default().with_device_type("CPU").with_arbitrary_config("load_config", config);
+    provider.build().error_on_failure()
 }
 
 fn run(session: &mut Session, network: Network, count: usize, input: &[f32]) -> ort::Result<Vec<f32>> {

@@ -21,6 +21,25 @@ pub const TELEMETRY_SWITCH: &str = "ORT_DISABLE_TELEMETRY";
 const SYSTEM_FOLDER: &str = "/usr/local/lib/cytowatch";
 const LICENCES: [&str; 2] = ["LICENSE", "ThirdPartyNotices.txt"];
 
+/// Which build of ONNX Runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// For any processor.
+    Plain,
+    /// With Intel's OpenVINO, which on newer Intel processors is several times as fast.
+    OpenVino,
+}
+
+impl Kind {
+    /// The command that installs it.
+    pub fn install_command(self) -> &'static str {
+        match self {
+            Self::Plain => "cytowatch runtime install",
+            Self::OpenVino => "cytowatch runtime install --openvino",
+        }
+    }
+}
+
 /// A release that was tried, pinned by hash for one architecture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Release {
@@ -33,9 +52,11 @@ pub struct Release {
     files: &'static [(&'static str, &'static str, &'static str)],
 }
 
-/// ONNX Runtime 1.27.0: the newest release without telemetry that runs on both architectures.
-const RELEASES: [(&str, Release); 2] = [
+/// ONNX Runtime 1.27.0 is the newest without telemetry that runs on both architectures. With OpenVINO there is a build
+/// for x86-64 only, without telemetry too.
+const RELEASES: [(Kind, &str, Release); 3] = [
     (
+        Kind::Plain,
         "x86_64",
         Release {
             requirement: "onnxruntime==1.27.0",
@@ -49,6 +70,7 @@ const RELEASES: [(&str, Release); 2] = [
         },
     ),
     (
+        Kind::Plain,
         "aarch64",
         Release {
             requirement: "onnxruntime==1.27.0",
@@ -59,6 +81,52 @@ const RELEASES: [(&str, Release); 2] = [
                 LIBRARY,
                 "9275ef52956228686ae47b0219f67476a1148505084bdc5571e7bf1bf69b11f2",
             )],
+        },
+    ),
+    (
+        Kind::OpenVino,
+        "x86_64",
+        Release {
+            requirement: "onnxruntime-openvino==1.24.1",
+            folder: "onnxruntime-openvino-1.24.1",
+            wheel_sha256: "3007c803634cc69c6d52af1dea7ce729d9bb62b9a11070fd2f959119199007a8",
+            files: &[
+                (
+                    "onnxruntime/capi/libonnxruntime.so.1.24.1",
+                    LIBRARY,
+                    "2d963a419b96018b79dfe63bb50120ddcb724149912a8a6d8ac747a557c089f4",
+                ),
+                (
+                    "onnxruntime/capi/libonnxruntime_providers_shared.so",
+                    "libonnxruntime_providers_shared.so",
+                    "5e02c1ff90e7d71365264dbb6767c00f04a8b57a96cddbc0085c61fa1393250d",
+                ),
+                (
+                    "onnxruntime/capi/libonnxruntime_providers_openvino.so",
+                    "libonnxruntime_providers_openvino.so",
+                    "bf0159d2681d76e7de03fbd302a9204e5490f30816bd41826d57acf7a8dff363",
+                ),
+                (
+                    "onnxruntime/capi/libopenvino.so.2541",
+                    "libopenvino.so.2541",
+                    "ac9634b715a242a61644c77bc38f17508fe73f517e418027e2410f4bee004943",
+                ),
+                (
+                    "onnxruntime/capi/libopenvino_intel_cpu_plugin.so",
+                    "libopenvino_intel_cpu_plugin.so",
+                    "034df890550ae9199fe5f8608c0df8fd0fe355f303bad56bea10bae14c14c3cb",
+                ),
+                (
+                    "onnxruntime/capi/libopenvino_onnx_frontend.so.2541",
+                    "libopenvino_onnx_frontend.so.2541",
+                    "f426710881d8c1a01d5ed6d7eaa076d923b19983d3ab3a18bb19d25dba7d8923",
+                ),
+                (
+                    "onnxruntime/capi/libtbb.so.12",
+                    "libtbb.so.12",
+                    "6781dc6aa8b2ca237d0164258e70266a44667756c02a9a039782ec1d1a67b653",
+                ),
+            ],
         },
     ),
 ];
@@ -175,14 +243,14 @@ impl Installed {
     }
 }
 
-/// The release pinned for this machine.
+/// The release of `kind` pinned for this machine.
 ///
 /// # Errors
 /// `runtime_architecture` when there is none.
-pub fn release() -> Result<Release, RuntimeError> {
+pub fn release(kind: Kind) -> Result<Release, RuntimeError> {
     let architecture = std::env::consts::ARCH;
-    let found = RELEASES.iter().find(|(name, _)| *name == architecture);
-    found.map(|(_, release)| *release).ok_or(RuntimeError::Architecture { architecture })
+    let found = RELEASES.iter().find(|(of_kind, name, _)| *of_kind == kind && *name == architecture);
+    found.map(|(_, _, release)| *release).ok_or(RuntimeError::Architecture { architecture })
 }
 
 /// Where libraries are installed for this user: `$XDG_DATA_HOME/cytowatch/runtime`, else
@@ -193,22 +261,22 @@ pub fn data_folder() -> Option<PathBuf> {
     Some(data.join("cytowatch/runtime"))
 }
 
-/// Where a library is looked for when none is named, best first.
-pub fn library_places() -> Vec<PathBuf> {
+/// Where a library of `kind` is looked for when none is named, best first.
+pub fn library_places(kind: Kind) -> Vec<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|path| Some(path.parent()?.join(LIBRARY)));
-    let pinned = release().ok().map(|release| Path::new(release.folder).join(LIBRARY));
+    let pinned = release(kind).ok().map(|release| Path::new(release.folder).join(LIBRARY));
     let installed = data_folder().zip(pinned.clone()).map(|(folder, pinned)| folder.join(pinned));
     let system = Path::new(SYSTEM_FOLDER);
     let system_pinned = pinned.map(|pinned| system.join(pinned));
     [beside, installed, system_pinned, Some(system.join(LIBRARY))].into_iter().flatten().collect()
 }
 
-/// Installs the pinned release below `folder` (absent: [`data_folder`]). Does nothing when it is there and right.
+/// Installs the pinned release of `kind` below `folder` (absent: [`data_folder`]). Does nothing when it is there and right.
 ///
 /// # Errors
 /// As [`RuntimeError`] says; whatever goes wrong, a former installation stays as it was.
-pub fn install(folder: Option<&Path>) -> Result<Installed, RuntimeError> {
-    install_with(OsStr::new("python3"), release()?, folder)
+pub fn install(kind: Kind, folder: Option<&Path>) -> Result<Installed, RuntimeError> {
+    install_with(OsStr::new("python3"), release(kind)?, folder)
 }
 
 fn install_with(python: &OsStr, release: Release, folder: Option<&Path>) -> Result<Installed, RuntimeError> {

@@ -6,11 +6,10 @@
 //!
 //! Maps are kept `[batch, height, width, channels]`; kernels accordingly `[row, column, in, out]` flattened.
 
-
 use super::operations::{cross_entropy, gather, norm, scatter};
 use super::parameters::{Parameters, Start, generator};
-use crate::infer::architecture::{AutoencoderSpec, FEATURE_SIDE_PX, KERNEL_TAPS};
 use crate::infer::LATENT_LEN;
+use crate::infer::architecture::{AutoencoderSpec, FEATURE_SIDE_PX, KERNEL_TAPS};
 use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -106,7 +105,10 @@ impl Leaves {
     }
 
     fn gradients(&self, gradients: &Gradients) -> Vec<Option<Vec<f32>>> {
-        self.all.iter().map(|leaf| leaf.grad(gradients).and_then(|tensor| tensor.into_data().try_into_vec().ok())).collect()
+        self.all
+            .iter()
+            .map(|leaf| leaf.grad(gradients).and_then(|tensor| tensor.into_data().try_into_vec().ok()))
+            .collect()
     }
 }
 
@@ -121,7 +123,12 @@ impl Autoencoder {
         let (mut halves, mut adversary) = (Parameters::default(), Parameters::default());
         let mut channels = Vec::new();
         let mut norm = |halves: &mut Parameters, name: &str, count: usize, slope: bool| {
-            halves.add(format!("{name}.gain"), &[count], Start::Normal(1.0, 0.02), &mut generator(seed, 1 + count as u64));
+            halves.add(
+                format!("{name}.gain"),
+                &[count],
+                Start::Normal(1.0, 0.02),
+                &mut generator(seed, 1 + count as u64),
+            );
             halves.add(format!("{name}.bias"), &[count], Start::Constant(0.0), &mut generator(seed, 0));
             if slope {
                 halves.add(format!("{name}.slope"), &[1], Start::Constant(0.25), &mut generator(seed, 0));
@@ -291,7 +298,8 @@ impl Autoencoder {
         let mut side = FEATURE_SIDE_PX;
         let shapes = self.spec.transposed_convolutions();
         for (number, (input, output)) in shapes.iter().enumerate() {
-            let product = rows.reshape([batch * side * side, *input]).matmul(leaves.matrix(*input, KERNEL_TAPS * output));
+            let product =
+                rows.reshape([batch * side * side, *input]).matmul(leaves.matrix(*input, KERNEL_TAPS * output));
             side *= 2;
             rows = scatter(product, [batch, side, side, *output]).reshape([batch * side * side, *output]);
             if number + 1 < shapes.len() {
@@ -321,13 +329,7 @@ fn number(tensor: Tensor<1>) -> f32 {
 }
 
 /// Torch's fully connected layer: weights and bias uniform within one over the root of the inputs.
-fn linear(
-    parameters: &mut Parameters,
-    name: &str,
-    input: usize,
-    output: usize,
-    rng: &mut rand_chacha::ChaCha8Rng,
-) {
+fn linear(parameters: &mut Parameters, name: &str, input: usize, output: usize, rng: &mut rand_chacha::ChaCha8Rng) {
     let start = Start::Uniform(1.0 / (input as f32).sqrt());
     parameters.add(format!("{name}.weight"), &[input, output], start, rng);
     parameters.add(format!("{name}.offset"), &[output], start, rng);
@@ -385,7 +387,8 @@ mod tests {
         Batch { pictures, noise, labels: &[1.0; 64][..noise.len() / LATENT_LEN] }
     }
 
-    const SETTINGS: StepSettings = StepSettings { learning_rate: 2e-4, adversarial_weight: 1.0, label_weight: 0.1, momentum: 0.1 };
+    const SETTINGS: StepSettings =
+        StepSettings { learning_rate: 2e-4, adversarial_weight: 1.0, label_weight: 0.1, momentum: 0.1 };
 
     #[test]
     fn the_papers_network_has_the_papers_counts() {
@@ -401,7 +404,9 @@ mod tests {
         let pictures = discs(8, spec.working_side_px());
         let train = || {
             let mut net = Autoencoder::new(spec, 7);
-            let losses: Vec<Losses> = (0..30).map(|_| net.step(batch(&pictures, &noise(8)), StepSettings { learning_rate: 2e-3, ..SETTINGS })).collect();
+            let losses: Vec<Losses> = (0..30)
+                .map(|_| net.step(batch(&pictures, &noise(8)), StepSettings { learning_rate: 2e-3, ..SETTINGS }))
+                .collect();
             (net, losses)
         };
         let (net, losses) = train();
@@ -424,7 +429,10 @@ mod tests {
             for _ in 0..5 {
                 net.step(super::tests::batch(&pictures, &noise(batch)), SETTINGS);
             }
-            println!("width {width} downsample {downsample}: {:.1} samples/s", 5.0 * batch as f64 / start.elapsed().as_secs_f64());
+            println!(
+                "width {width} downsample {downsample}: {:.1} samples/s",
+                5.0 * batch as f64 / start.elapsed().as_secs_f64()
+            );
         }
     }
 }

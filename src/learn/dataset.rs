@@ -282,7 +282,8 @@ pub fn origin_of(name: &str) -> Option<Origin> {
     let number = |part: &str, letter: char| part.strip_prefix(letter)?.parse::<usize>().ok();
     let (start, end, frame) = (number(start, 't')?, number(end, 't')?, number(frame, 'f')?);
     number(fov, 's')?;
-    (number(x, 'x')?, number(y, 'y')?);
+    number(x, 'x')?;
+    number(y, 'y')?;
     if *ready != "t7Ready" || start >= end || frame == 0 || frame > end - start {
         return None;
     }
@@ -329,7 +330,9 @@ mod tests {
         let origin = origin_of("150312_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png").unwrap();
         assert_eq!((origin.day.as_str(), origin.sample.as_str(), origin.fov.as_str()), ("150312", "m610", "s19"));
         assert_eq!(origin.time_index, 139, "start 60 + frame 80 - 1");
-        for wrong in ["a.png", "150312_m610_s19_t60_x1_y2_t184_t7Ready_f00125.png", "150312_m610_s19_t60_x1_y2_t184_f1.png"] {
+        for wrong in
+            ["a.png", "150312_m610_s19_t60_x1_y2_t184_t7Ready_f00125.png", "150312_m610_s19_t60_x1_y2_t184_f1.png"]
+        {
             assert_eq!(origin_of(wrong), None, "{wrong}");
         }
     }

@@ -173,8 +173,8 @@ mod tests {
     use crate::infer::builtin::Builtin;
     use crate::infer::engine::Engine as _;
     use crate::infer::{onnx_graph, untrained};
-    use crate::learn::dataset;
     use crate::learn::autoencoder::{Batch, StepSettings};
+    use crate::learn::dataset;
 
     #[test]
     fn the_exported_networks_give_what_the_trainer_gives() {

@@ -216,13 +216,15 @@ pub(super) fn cross_entropy(logits: &[f32], targets: &[f32]) -> f32 {
 pub(super) fn cross_entropy_gradient(logits: &[f32], targets: &[f32], scale: f32) -> Vec<f32> {
     let scale = scale / logits.len().max(1) as f32;
     let mut gradient = vec![0.0; logits.len()];
-    gradient.par_chunks_mut(BLOCK_ROWS).zip(logits.par_chunks(BLOCK_ROWS)).zip(targets.par_chunks(BLOCK_ROWS)).for_each(
-        |((gradient, logits), targets)| {
+    gradient
+        .par_chunks_mut(BLOCK_ROWS)
+        .zip(logits.par_chunks(BLOCK_ROWS))
+        .zip(targets.par_chunks(BLOCK_ROWS))
+        .for_each(|((gradient, logits), targets)| {
             for ((gradient, x), t) in gradient.iter_mut().zip(logits).zip(targets) {
                 *gradient = (sigmoid(*x) - t) * scale;
             }
-        },
-    );
+        });
     gradient
 }
 
@@ -261,8 +263,7 @@ mod tests {
                 let (ky, kx, c) = (k / 12, k / 3 % 4, k % 3);
                 let (y, x) = ((2 * oy + ky) as isize - 1, (2 * ox + kx) as isize - 1);
                 let inside = (0..4).contains(&y) && (0..6).contains(&x);
-                let expected =
-                    if inside { picture[((image * 4 + y as usize) * 6 + x as usize) * 3 + c] } else { 0.0 };
+                let expected = if inside { picture[((image * 4 + y as usize) * 6 + x as usize) * 3 + c] } else { 0.0 };
                 assert!((value - expected).abs() < 1e-9, "row {row} tap {k}");
             }
         }
@@ -301,7 +302,9 @@ mod tests {
             assert!((numeric - f64::from(input[at])).abs() < 2e-2, "value {at}: {numeric} {}", input[at]);
         }
         for c in 0..channels {
-            let moved = |table: &[f32], d: f32| table.iter().enumerate().map(|(i, v)| if i == c { v + d } else { *v }).collect::<Vec<_>>();
+            let moved = |table: &[f32], d: f32| {
+                table.iter().enumerate().map(|(i, v)| if i == c { v + d } else { *v }).collect::<Vec<_>>()
+            };
             let by_gain = quotient(&|d| loss(&values, &moved(&gain, d), &bias, slope));
             let by_bias = quotient(&|d| loss(&values, &gain, &moved(&bias, d), slope));
             assert!((by_gain - f64::from(gains[c])).abs() < 0.2, "gain {c}: {by_gain} {}", gains[c]);

@@ -61,13 +61,8 @@ impl Layers for Flex {
         let (gain, bias) = (gain.to_contiguous(), bias.to_contiguous());
         let channels = gain.storage::<f32>().len();
         let (mean, variance) = kernels::moments(values.storage(), channels);
-        let norm = Norm {
-            mean: &mean,
-            variance: &variance,
-            gain: gain.storage(),
-            bias: bias.storage(),
-            slope: first(&slope),
-        };
+        let norm =
+            Norm { mean: &mean, variance: &variance, gain: gain.storage(), bias: bias.storage(), slope: first(&slope) };
         let output = norm.forward(values.storage());
         let rows = output.len() / channels;
         Normed {

@@ -147,7 +147,9 @@ pub fn check(split: &Split, origins: &[Origin], apart: Apart) -> Result<(), Spli
         }
     }
     let shared = |kind: &'static str, name: &dyn Fn(&Origin) -> String| {
-        let names = |indices: &[usize]| -> BTreeSet<String> { indices.iter().filter_map(|i| origins.get(*i)).map(name).collect() };
+        let names = |indices: &[usize]| -> BTreeSet<String> {
+            indices.iter().filter_map(|i| origins.get(*i)).map(name).collect()
+        };
         let trained = names(&split.training);
         match names(&split.held_out).into_iter().find(|name| trained.contains(name)) {
             Some(name) => Err(SplitError::Shared { kind, name }),
@@ -187,7 +189,14 @@ mod tests {
 
     fn origin(day: &str, sample: &str, fov: &str, cell: &str, high: bool) -> Origin {
         let name = str::to_owned;
-        Origin { day: name(day), sample: name(sample), fov: name(fov), cell: name(cell), time_index: 0, high: Some(high) }
+        Origin {
+            day: name(day),
+            sample: name(sample),
+            fov: name(fov),
+            cell: name(cell),
+            time_index: 0,
+            high: Some(high),
+        }
     }
 
     /// Days 1 and 2 show a (high) and b (low), day 3 c (high) and d (low).
@@ -228,8 +237,14 @@ mod tests {
         assert_eq!(check(&by_field, &origins, Apart::Fovs), Ok(()));
         let error = check(&by_field, &origins, Apart::Days).unwrap_err();
         assert_eq!(error, SplitError::Shared { kind: "day", name: "1".to_owned() });
-        assert_eq!(check(&Split { training: vec![0], held_out: vec![0] }, &origins, Apart::Cells).unwrap_err().code(), "split_index");
-        assert_eq!(check(&Split { training: vec![0], held_out: vec![] }, &origins, Apart::Cells).unwrap_err().code(), "split_empty");
+        assert_eq!(
+            check(&Split { training: vec![0], held_out: vec![0] }, &origins, Apart::Cells).unwrap_err().code(),
+            "split_index"
+        );
+        assert_eq!(
+            check(&Split { training: vec![0], held_out: vec![] }, &origins, Apart::Cells).unwrap_err().code(),
+            "split_empty"
+        );
         let one_class = Split { training: vec![0, 1, 2], held_out: vec![30] };
         assert_eq!(check_classes(&one_class, &origins).unwrap_err(), SplitError::OneClass { class: "high" });
     }

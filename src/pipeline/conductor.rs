@@ -4,8 +4,8 @@
 //!
 //! - a frame is in the ledger before it is worked on, and its attempt is counted before the work starts;
 //! - at most `max_in_flight` frames are between admission and commit;
-//! - when asked to stop it admits nothing more, waits for what is in flight, at most until the deadline, and gives
-//!   the rest back to the ledger.
+//! - when asked to stop it admits nothing more, waits for what is in flight, at most until the deadline, and says what
+//!   is left to be given back to the ledger.
 
 use super::backlog::Backlog;
 use super::intake::{Entry, Intake};
@@ -157,7 +157,7 @@ impl Conductor {
     }
 
     /// Works until asked to stop (or, with `until_done`, until everything is done), then says
-    /// `draining` and drains.
+    /// `draining` and drains. Gives the frames that were still in flight at the deadline.
     ///
     /// # Errors
     /// When the database refuses for a reason that does not pass.
@@ -166,7 +166,7 @@ impl Conductor {
         queues: Queues,
         mut stop: watch::Receiver<bool>,
         draining: watch::Sender<bool>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<FrameId>, StoreError> {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         while !*stop.borrow() {
@@ -259,7 +259,6 @@ impl Conductor {
     fn note_failure(&self, entry: &Entry) {
         if let Early::Failed(code, reason) = &entry.state {
             tracing::error!(code, "frame failed: {reason}");
-            metrics::counter!("cytowatch_frames_failed_total", "code" => *code).increment(1);
             self.status.count(|counts| {
                 counts.failed += 1;
                 *counts.failed_by_code.entry((*code).to_owned()).or_default() += 1;
@@ -334,7 +333,6 @@ impl Conductor {
         }
         let frames: Vec<FrameId> = jobs.iter().map(|job| job.next.frame).collect();
         persist!(self.patience, self.store.start(&frames, self.run));
-        metrics::counter!("cytowatch_frames_admitted_total").increment(jobs.len() as u64);
         self.status.count(|counts| counts.admitted += jobs.len() as u64);
         for job in jobs {
             // There is room: this task is the only one that sends. A closed queue ends the daemon elsewhere.
@@ -390,8 +388,8 @@ impl Conductor {
         });
     }
 
-    /// Lets what is in flight land, at most until the deadline; gives the rest back.
-    async fn drain(mut self, queues: Queues) -> Result<(), StoreError> {
+    /// Lets what is in flight land, at most until the deadline; gives what has not.
+    async fn drain(mut self, queues: Queues) -> Result<Vec<FrameId>, StoreError> {
         queues.jobs.close();
         let deadline = tokio::time::sleep(self.limits.drain_deadline);
         tokio::pin!(deadline);
@@ -403,13 +401,13 @@ impl Conductor {
             }
             self.show(&queues);
         }
-        if self.flights.is_empty() {
+        let left: Vec<FrameId> = self.flights.keys().copied().collect();
+        if left.is_empty() {
             tracing::info!("drained: nothing is in flight");
-            return Ok(());
+        } else {
+            tracing::warn!(frames = left.len(), "stop deadline reached: frames go back to the ledger");
+            self.status.count(|counts| counts.put_back += left.len() as u64);
         }
-        let frames: Vec<FrameId> = self.flights.keys().copied().collect();
-        tracing::warn!(frames = frames.len(), "stop deadline reached: frames go back to the ledger");
-        self.status.count(|counts| counts.put_back += frames.len() as u64);
-        self.store.put_back(&frames, "given back at a stop").await
+        Ok(left)
     }
 }

@@ -81,9 +81,11 @@ impl Intake {
         again: bool,
     ) -> Entry {
         let several = planes.len() > 1 || plane.index > 0;
-        // Pages without any metadata are time points in page order; the name's number then counts files, not frames.
-        let own_time = plane.time_index.or_else(|| several.then_some(plane.index as i64));
-        let time = if several { own_time.or(name.time_index) } else { name.time_index.or(own_time) };
+        // A container that tells its time points knows better than its name, which then counts files. Where neither
+        // tells any, the pages of a stack are time points in page order.
+        let (inner, outer) = (plane.time_index, name.time_index);
+        let time = if several { inner.or(outer) } else { outer.or(inner) };
+        let time = time.or_else(|| (several && plane.channel.is_none()).then_some(plane.index as i64));
         let facts = FrameFacts {
             plane_index: plane.index as u32,
             time: time.map(TimeIndex),

@@ -8,8 +8,10 @@ use crate::units::PixelSize;
 use crate::watch::complete::Stamp;
 use std::path::PathBuf;
 
-/// The place of a frame in its field's order: results are recorded in rising `number` within an `epoch`; an epoch ends
-/// when one of its frames has to be read again, and what was behind it is done again too.
+/// The place of a frame in its field's order.
+///
+/// Results are recorded in rising `number` within an `epoch`; an epoch ends when one of its frames has to be read
+/// again, and what was behind it is done again too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket {
     /// Which series of admissions of this field.

@@ -6,7 +6,7 @@
 use super::job::{Done, End, Found, Job, Outcome, Scored, Ticket};
 use super::persist::{Patience, persist};
 use crate::cells::FrameVerdict;
-use crate::id::{BundleId, FovId, RunId};
+use crate::id::{BundleId, FovId, FrameId, RunId, TimeIndex};
 use crate::infer::Inference;
 use crate::status::{Stage, Status, monotonic_now, unix_ms};
 use crate::store::record::{CellRecord, CellScore, CellTrack, FrameRecord};
@@ -19,8 +19,39 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// What the recorder needs besides its queues.
-#[derive(Debug)]
+/// A frame's end, for whoever watches live.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Announcement {
+    /// Its result is committed.
+    Recorded {
+        /// Which frame.
+        frame: FrameId,
+        /// Its field of view.
+        fov: FovId,
+        /// Its time point.
+        time: TimeIndex,
+        /// Number of its cells.
+        cells: u64,
+        /// Whether they can be believed.
+        verdict: FrameVerdict,
+        /// File closed to result committed.
+        latency: Option<Duration>,
+    },
+    /// It failed.
+    Failed {
+        /// Which frame.
+        frame: FrameId,
+        /// Its field of view.
+        fov: FovId,
+        /// Stable code.
+        code: &'static str,
+    },
+}
+
+/// Whom the recorder tells; must not block.
+pub type Announce = Arc<dyn Fn(Announcement) + Send + Sync>;
+
+/// The recorder; see the module.
 pub struct Recorder {
     /// Where results go.
     pub store: Store,
@@ -33,7 +64,14 @@ pub struct Recorder {
     /// How cells are linked.
     pub track: TrackSettings,
     patience: Patience,
+    announce: Announce,
     fields: BTreeMap<FovId, Field>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Recorder").field("run", &self.run).field("bundle", &self.bundle).finish_non_exhaustive()
+    }
 }
 
 /// A field's place in its order.
@@ -52,10 +90,10 @@ impl Recorder {
         (store, status): (Store, Arc<Status>),
         (run, bundle): (RunId, BundleId),
         track: TrackSettings,
-        stop: watch::Receiver<bool>,
+        (announce, stop): (Announce, watch::Receiver<bool>),
     ) -> Self {
         let patience = Patience::new(Arc::clone(&status), Stage::Record, stop);
-        Self { store, status, run, bundle, track, patience, fields: BTreeMap::new() }
+        Self { store, status, run, bundle, track, patience, announce, fields: BTreeMap::new() }
     }
 
     /// Takes frames from `scored` until the queue is closed; tells `done` how each ended.
@@ -100,7 +138,7 @@ impl Recorder {
                     counts.failed += 1;
                     *counts.failed_by_code.entry(code.to_owned()).or_default() += 1;
                 });
-                metrics::counter!("cytowatch_frames_failed_total", "code" => code).increment(1);
+                (self.announce)(Announcement::Failed { frame: next.frame, fov: next.fov, code });
                 Ok(Done { next, end: End::Failed })
             }
             Outcome::Again { reason } => {
@@ -162,10 +200,17 @@ impl Recorder {
             counts.recorded += 1;
             counts.cells += cell_count;
         });
-        metrics::counter!("cytowatch_frames_recorded_total").increment(1);
-        metrics::counter!("cytowatch_cells_recorded_total").increment(cell_count);
         let latency_ms = unix_ms().saturating_sub(job.closed_unix_ms);
-        self.status.committed(u64::try_from(latency_ms).ok().map(Duration::from_millis));
+        let latency = u64::try_from(latency_ms).ok().map(Duration::from_millis);
+        self.status.committed(latency);
+        (self.announce)(Announcement::Recorded {
+            frame: next.frame,
+            fov: next.fov,
+            time: next.time,
+            cells: cell_count,
+            verdict: record.verdict,
+            latency,
+        });
         Ok(())
     }
 

@@ -83,7 +83,8 @@ impl Watcher {
                 Wake::Stop => return Ok(()),
                 Wake::Rescan => {
                     walked = true;
-                    next_rescan = began.elapsed() + rescan;
+                    // A very full folder: walking it may take a twentieth of the time.
+                    next_rescan = began.elapsed() + rescan.max(work_began.elapsed() * 20);
                     metrics::histogram!("cytowatch_scan_duration_seconds").record(work_began.elapsed().as_secs_f64());
                     tell_problems(&mut told, problems);
                 }

@@ -49,6 +49,7 @@ impl Traits {
     }
 
     /// All three moved by `shift`.
+    #[must_use]
     pub fn shifted(self, shift: f64) -> Self {
         Self {
             efficiency: self.efficiency + shift,
@@ -134,7 +135,7 @@ pub struct Habit {
 impl Default for Habit {
     fn default() -> Self {
         Self {
-            kinds: KindShares { round: 0.56, spindle: 0.14, spread: 0.16, blebbing: 0.14 },
+            kinds: KindShares { round: 0.58, spindle: 0.14, spread: 0.15, blebbing: 0.13 },
             volume_um3: 3600.0,
             volume_spread: 0.38,
             speed_um_min: 0.35,
@@ -204,6 +205,8 @@ pub(super) const HARMONICS: usize = 6;
 pub(super) const PSEUDOPODS: usize = 9;
 /// Granules; how many are visible depends on the efficiency.
 pub(super) const GRANULES: usize = 170;
+/// Organelles of every cell.
+pub(super) const ORGANELLES: usize = 90;
 
 /// A simulated cell at one moment.
 #[derive(Debug, Clone)]
@@ -242,6 +245,8 @@ pub struct SimulatedCell {
     pub(super) pseudopods: [Pseudopod; PSEUDOPODS],
     pub(super) blebs: Vec<Bleb>,
     pub(super) granules: Vec<Granule>,
+    /// Organelles: coarser and fainter than granules, the same in every cell.
+    pub(super) organelles: Vec<Granule>,
     pub(super) nucleus: Nucleus,
     pub(super) rng: ChaCha8Rng,
 }
@@ -255,6 +260,7 @@ impl SimulatedCell {
         let volume_um3 = habit.volume_um3 * (habit.volume_spread * normal(&mut rng)).exp();
         let speed_um_min = habit.speed_um_min * (0.5 * normal(&mut rng)).exp();
         let granules = (0..GRANULES).map(|i| granule(i, &mut rng)).collect();
+        let organelles = (0..ORGANELLES).map(|_| organelle(&mut rng)).collect();
         let mut cell = Self {
             id,
             parent: None,
@@ -270,13 +276,14 @@ impl SimulatedCell {
             volume_um3: volume_um3.clamp(700.0, 12_000.0),
             aspect: 1.1,
             flatness: 0.2,
-            index_difference: 0.027 + 0.003 * normal(&mut rng),
+            index_difference: 0.029 + 0.003 * normal(&mut rng),
             kind_age_min: 200.0 * rng.random::<f64>(),
             usual_kind: if kind == Kind::Dead { Kind::Round } else { kind },
             harmonics: [(0.0, 0.0); HARMONICS],
             pseudopods: std::array::from_fn(|_| pseudopod(&mut rng)),
             blebs: Vec::new(),
             granules,
+            organelles,
             nucleus: Nucleus {
                 u: 0.18 * normal(&mut rng).clamp(-1.5, 1.5),
                 v: 0.18 * normal(&mut rng).clamp(-1.5, 1.5),
@@ -296,7 +303,7 @@ impl SimulatedCell {
 
     /// Half axes of the body's outline (long, short) without its harmonics, um.
     pub(super) fn half_axes_um(&self) -> (f64, f64) {
-        let area = PI * self.sphere_radius_um().powi(2) * (1.0 + 2.3 * self.flatness);
+        let area = PI * self.sphere_radius_um().powi(2) * (1.0 + 1.1 * self.flatness);
         ((area * self.aspect / PI).sqrt(), (area / (PI * self.aspect)).sqrt())
     }
 
@@ -332,8 +339,8 @@ pub(super) fn pseudopod(rng: &mut ChaCha8Rng) -> Pseudopod {
     Pseudopod {
         angle: rng.random::<f64>() * TAU,
         reach: (0.25 * normal(rng)).exp(),
-        half_width_um: 1.3 * (0.2 * normal(rng)).exp(),
-        bend: 0.18 * normal(rng),
+        half_width_um: 1.15 * (0.3 * normal(rng)).exp(),
+        bend: 0.3 * normal(rng),
         life_min,
         age_min: rng.random::<f64>() * life_min,
         length_um: 0.0,
@@ -351,3 +358,18 @@ fn granule(index: usize, rng: &mut ChaCha8Rng) -> Granule {
         threshold: 5.0 * (index as f64 + 0.5) / GRANULES as f64 - 3.0,
     }
 }
+
+/// An organelle somewhere in the body, denser or less dense than the cytoplasm.
+fn organelle(rng: &mut ChaCha8Rng) -> Granule {
+    let (radius, angle) = (rng.random::<f64>().sqrt() * 0.97, rng.random::<f64>() * TAU);
+    Granule {
+        u: radius * angle.cos(),
+        v: radius * angle.sin(),
+        radius_um: 0.95 * (0.35 * normal(rng)).exp(),
+        weight: normal(rng),
+        threshold: f64::NEG_INFINITY,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,14 +10,16 @@
 //!         objective(k + s) * plate(k + s) * defocus(k + s)
 //!         objective: 1 inside the numerical aperture
 //!         plate:     -i t on the phase ring (positive contrast), 1 beside it
-//!         defocus:   exp(-i pi wavelength z (|k + s|^2 - |s|^2))
+//!         defocus:   exp(-i pi wavelength z (|k + s|^2 - |s|^2)), and a Gaussian blur
 //! ```
 //!
 //! Light scattered by so little that it still meets the phase ring is treated like the direct light: that is the halo
 //! around, and the shade-off inside, everything larger than about one over the ring's width. The mean over the ring is
-//! exact to first order in the scattered light; the incoherent rest of the second order is left out.
+//! exact to first order in the scattered light; what thick cells do beyond that is [`glare`]'s.
 
-use rustfft::num_complex::Complex32;
+mod glare;
+
+pub(super) use rustfft::num_complex::Complex32;
 use rustfft::{Fft, FftPlanner};
 use std::f32::consts::PI;
 use std::fmt;
@@ -36,6 +38,12 @@ pub struct Optics {
     pub ring_aperture: f64,
     /// Width of the phase ring, in numerical aperture.
     pub ring_width: f64,
+    /// Blur of the whole path (aberrations, thick sample, pixels): standard deviation in the sample plane, um.
+    pub blur_um: f64,
+    /// Share of the light that thick cells spread, and how far, um (see [`glare`]).
+    pub glare_share: f64,
+    /// Standard deviation of that spread, um.
+    pub glare_um: f64,
     /// Share of the amplitude that the phase ring lets through, 0..1; background intensity is its square.
     pub ring_transmission: f64,
 }
@@ -49,7 +57,10 @@ impl Default for Optics {
             aperture: 0.45,
             ring_aperture: 0.19,
             ring_width: 0.045,
-            ring_transmission: 0.42,
+            blur_um: 0.27,
+            glare_share: 0.42,
+            glare_um: 2.8,
+            ring_transmission: 0.31,
         }
     }
 }
@@ -102,7 +113,8 @@ impl Optics {
                 let amplitude = plate * on_ring + Complex32::new(1.0 - on_ring, 0.0);
                 sum += amplitude * inside * Complex32::cis(-PI * lambda * z * (at - s * s));
             }
-            sum / sources.len() as f32
+            let blur = PI * self.blur_um as f32 * k;
+            sum * ((-2.0 * blur * blur).exp() / sources.len() as f32)
         };
         let mut table: Vec<Complex32> = (0..TABLE_LEN).map(|i| one_point(i as f32 * step)).collect();
         if let Some(direct) = table.first_mut() {
@@ -172,12 +184,45 @@ impl Bench {
         light.resize(self.width * self.height, Complex32::new(1.0, 0.0));
         self.filter(&mut light, &|k| nearest(&table, k / self.optics.table_top()) * norm);
         let background = (self.optics.ring_transmission * self.optics.ring_transmission) as f32;
-        light.iter().map(|v| v.norm_sqr() / background).collect()
+        let mut intensity: Vec<f32> = light.iter().map(|v| v.norm_sqr() / background).collect();
+        let spread_px = (self.optics.glare_um / self.optics.pixel_um) as f32;
+        glare::spread(&mut intensity, self.width, self.optics.glare_share as f32, spread_px);
+        intensity
+    }
+
+    /// Mean power of a picture (`[height, width]`) at 0, 1, 2 .. periods per width, after a Hann window; for square benches.
+    pub fn radial_power(&self, picture: &[f32]) -> Vec<f64> {
+        let mean = picture.iter().sum::<f32>() / picture.len().max(1) as f32;
+        let window = |i: usize, n: usize| 0.5 - 0.5 * (2.0 * PI * i as f32 / n as f32).cos();
+        let mut field: Vec<Complex32> = picture
+            .iter()
+            .enumerate()
+            .map(|(i, &v)| {
+                let taper = window(i % self.width, self.width) * window(i / self.width, self.height);
+                Complex32::new((v - mean) * taper, 0.0)
+            })
+            .collect();
+        field.resize(self.width * self.height, Complex32::default());
+        let mut turned = vec![Complex32::default(); field.len()];
+        self.rows.process(&mut field);
+        transpose(&field, &mut turned, self.width, self.height);
+        self.columns.process(&mut turned);
+        let half = self.width / 2;
+        let mut sums = vec![(0.0_f64, 0_u32); half];
+        for (i, value) in turned.iter().enumerate() {
+            let fold = |k: usize, n: usize| k.min(n - k) as f64;
+            let radius = fold(i / self.height, self.width).hypot(fold(i % self.height, self.height)).round() as usize;
+            if let Some((sum, n)) = sums.get_mut(radius) {
+                *sum += f64::from(value.norm_sqr());
+                *n += 1;
+            }
+        }
+        sums.into_iter().map(|(sum, n)| sum / f64::from(n.max(1))).collect()
     }
 
     /// Multiplies the spectrum of `field` (in place, `[height, width]`) by `transfer(k)`, `k` in cycles per um. The
     /// transforms are not normalised: `transfer` carries `1 / (width * height)`.
-    pub fn filter(&self, field: &mut Vec<Complex32>, transfer: &dyn Fn(f32) -> Complex32) {
+    pub fn filter(&self, field: &mut [Complex32], transfer: &dyn Fn(f32) -> Complex32) {
         let mut turned = vec![Complex32::default(); field.len()];
         self.rows.process(field);
         transpose(field, &mut turned, self.width, self.height);
@@ -240,7 +285,7 @@ fn transpose(from: &[Complex32], to: &mut [Complex32], width: usize, height: usi
 
 /// The smallest length of at least `least` whose only prime factors are 2, 3 and 5 (fast transforms).
 pub fn fast_length(least: usize) -> usize {
-    (least.max(1)..)
+    (least.max(1)..=2 * least.max(1))
         .find(|&n| {
             let mut rest = n;
             for prime in [2, 3, 5] {
@@ -284,7 +329,7 @@ mod tests {
         let (bench, phase) = disc(288, 18.0, 1.5);
         let picture = bench.image(&phase, 0.0);
         let at = |x_um: f64| picture[144 * 288 + 144 + (x_um / 0.325) as usize];
-        let rim = at(14.0);
+        let rim = at(10.0);
         assert!(rim < 0.85, "dark inside: {rim}");
         assert!(at(20.0) > 1.03, "bright outside: {}", at(20.0));
         assert!(at(40.0) < at(20.0), "the halo ends");

@@ -188,7 +188,7 @@ fn day(d: usize, rng: &mut ChaCha8Rng) -> Day {
     let usual = DayEffect::default();
     let effect = DayEffect {
         lamp: (0.2 * normal(rng)).exp(),
-        ring_transmission: (usual.ring_transmission + 0.03 * normal(rng)).clamp(0.3, 0.55),
+        ring_transmission: (usual.ring_transmission + 0.02 * normal(rng)).clamp(0.24, 0.45),
         defocus_um: 1.2 * normal(rng),
         index_scale: (0.05 * normal(rng)).exp(),
         substrate_rad: usual.substrate_rad * (0.3 * normal(rng)).exp(),

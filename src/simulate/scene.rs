@@ -62,10 +62,10 @@ impl Default for DayEffect {
     fn default() -> Self {
         Self {
             lamp: 1.0,
-            ring_transmission: 0.42,
+            ring_transmission: 0.31,
             defocus_um: 0.0,
             index_scale: 1.0,
-            substrate_rad: 0.035,
+            substrate_rad: 0.018,
             tilt: (0.05, -0.03),
             vignetting: 0.12,
             volume_scale: 1.0,
@@ -258,3 +258,6 @@ pub struct Scene {
 pub struct Moment {
     scene: Scene,
 }
+
+#[cfg(test)]
+mod tests;

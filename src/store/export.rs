@@ -23,8 +23,10 @@ impl Table {
     fn statement(self) -> &'static str {
         match self {
             Self::Frames => "SELECT * FROM ledger_view ORDER BY path, plane_index",
-            Self::Cells => "SELECT * FROM cells_view ORDER BY session, fov, time_index, frame_id, cell_number, bundle",
-            Self::Tracks => "SELECT * FROM tracks_view ORDER BY session, fov, track_number, bundle",
+            Self::Cells => {
+                "SELECT * FROM cells_view ORDER BY session, sample, fov, time_index, frame_id, cell_number, bundle"
+            }
+            Self::Tracks => "SELECT * FROM tracks_view ORDER BY session, sample, fov, track_number, bundle",
             Self::Samples => "SELECT * FROM samples_view ORDER BY session, sample, bundle",
         }
     }

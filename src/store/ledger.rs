@@ -456,11 +456,12 @@ async fn enter_source(
 
 async fn enter_place(tx: &mut SqliteConnection, place: &Place, now_unix_ms: i64) -> Result<FovId, StoreError> {
     let known: Option<i64> = sqlx::query_scalar(
-        "SELECT fov_id FROM fields_of_view JOIN sessions USING (session_id)
-         WHERE instrument = ?1 AND sessions.name = ?2 AND fields_of_view.name = ?3",
+        "SELECT fov_id FROM fields_of_view JOIN sessions USING (session_id) JOIN samples USING (sample_id)
+         WHERE instrument = ?1 AND sessions.name = ?2 AND samples.name = ?3 AND fields_of_view.name = ?4",
     )
     .bind(&place.instrument)
     .bind(&place.session)
+    .bind(&place.sample)
     .bind(&place.fov)
     .fetch_optional(&mut *tx)
     .await

@@ -17,7 +17,9 @@ pub use frame::{
     frame_source, ledger, strip, waiting,
 };
 pub use sample::{SampleSummary, StandingCall, TrackLogit, TrendPoint, sample, samples, track_logits, trend};
-pub use session::{BundleSummary, Certificate, Exception, SessionSummary, bundle, certificate, sessions};
+pub use session::{
+    BundleSummary, Certificate, Exception, SessionSummary, bundle, certificate, newest_commit, sessions,
+};
 pub use watchful::{FovPulse, RecentQuality, failed_among_newest, fov_pulses, recent_quality, withheld_share};
 
 use crate::id::{BundleId, CellId, FovId, FrameId, RunId, SampleId, SessionId, SourceId, TrackId};
@@ -106,7 +108,7 @@ pub(in crate::store) use statements;
 
 /// Every statement of the readers with its name.
 pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [cell::ALL, fov::ALL, frame::ALL, sample::ALL, session::ALL, watchful::ALL, super::alerts::ALL]
+    [cell::ALL, fov::ALL, frame::ALL, sample::ALL, session::ALL, watchful::ALL, super::alerts::ALL, super::facts::ALL]
         .into_iter()
         .flatten()
         .copied()

@@ -151,7 +151,7 @@ impl Linker {
         PointPx { x: track.position.x + steps * track.velocity.x, y: track.position.y + steps * track.velocity.y }
     }
 
-    /// Time steps since the track's last cell, within 1..=WIDEST_GATE_STEPS.
+    /// Time steps since the track's last cell, within 1..=[`WIDEST_GATE_STEPS`].
     #[expect(clippy::unused_self, reason = "reads as a property of the linker's clock")]
     fn steps(&self, track: &LiveTrack, time: TimeIndex) -> f64 {
         (time.0.saturating_sub(track.last_time.0) as f64).clamp(1.0, WIDEST_GATE_STEPS)

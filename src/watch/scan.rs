@@ -4,8 +4,17 @@
 //! earlier, so that a restart, a lost event, a share without events and a missed rename take the same path. Files are
 //! opened (read-only) only when two cheap looks agree, and never again once their planes are handed over, unless
 //! they change.
+//!
+//! # Stacks that never rest
+//!
+//! A file of several planes that is written faster than it can settle is looked into every 2 s. Those of its planes
+//! are handed over that were whole at two such looks in a row, so that a long acquisition into one file is followed
+//! while it runs. A file of one plane is never taken while it changes.
 
+mod change;
 mod walk;
+
+pub use change::{Change, Problem, Scan, What};
 
 use crate::frame::read::{self, Completeness, PlaneFacts};
 use crate::watch::complete::{Evidence, Look, Patience, Stamp, Stillness, is_temporary_name};
@@ -18,6 +27,11 @@ use std::time::Duration;
 /// Deepest folder below the watched one that is looked into.
 pub const DEEPEST_FOLDER: usize = 16;
 
+/// Pause before a file is tried again that the operating system refused or that was not there.
+const RETRY: Duration = Duration::from_secs(1);
+/// Time between two looks into a stack that is being written without a rest.
+const PEEK: Duration = Duration::from_secs(2);
+
 /// What the scanner goes by.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -29,83 +43,6 @@ pub struct Rules {
     pub max_file_bytes: u64,
     /// Whether inode numbers mean something (not on most shares, where they may change at every mount).
     pub inodes_are_stable: bool,
-}
-
-/// One thing that became different.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    /// Below the watched folder, folders separated by `/`.
-    pub path: String,
-    /// The file as it was then.
-    pub stamp: Stamp,
-    /// What became different.
-    pub what: What,
-}
-
-/// What became different about a file.
-#[derive(Debug, Clone, PartialEq)]
-pub enum What {
-    /// Seen for the first time in this process.
-    Seen {
-        /// What its name says.
-        name: FrameName,
-    },
-    /// Not to be taken yet; reported when the reason changes.
-    Waiting {
-        /// `changing`, `empty`, `truncated`, `corrupt`, `permission_denied`, `io` or another code of
-        /// [`read::ReadError`].
-        reason: &'static str,
-    },
-    /// Planes that may be read now.
-    Complete {
-        /// What its name says.
-        name: FrameName,
-        /// The planes.
-        planes: Vec<PlaneFacts>,
-    },
-    /// More planes of a file of which planes were handed over before.
-    Grew {
-        /// What its name says.
-        name: FrameName,
-        /// The new planes only.
-        planes: Vec<PlaneFacts>,
-    },
-    /// The file was replaced or changed after its planes had been handed over: they count no more.
-    Rewritten {
-        /// What its name says.
-        name: FrameName,
-        /// All its planes now.
-        planes: Vec<PlaneFacts>,
-    },
-    /// It is gone. When it comes back unchanged, nothing is reported; when it was unfinished, it is `Seen` again.
-    Vanished,
-    /// It cannot be used as it is. It is looked at anew when it changes.
-    Failed {
-        /// The stable code.
-        code: &'static str,
-        /// What to do about it.
-        message: String,
-    },
-}
-
-/// Something about the folder itself; none is fatal, the next scan tries again.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Problem {
-    /// Below the watched folder; empty for the folder itself.
-    pub path: String,
-    /// `folder_gone`, `folder_unreadable`, `too_deep`, `symlink_skipped` or `name_not_text`.
-    pub code: &'static str,
-}
-
-/// What one scan found.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Scan {
-    /// In the order of the paths.
-    pub changes: Vec<Change>,
-    /// What could not be looked at, in the order of the paths.
-    pub problems: Vec<Problem>,
-    /// Regular files met, whether they are frames or not.
-    pub files: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -122,6 +59,12 @@ struct Watching {
     reason: Option<&'static str>,
     /// Found not whole with this stamp: not opened again before it changes or is given up.
     judged: Option<Stamp>,
+    /// When to look again without being asked.
+    look_at: Duration,
+    /// When to look into a stack that never holds still.
+    peek_at: Duration,
+    /// The planes that were whole at the last peek.
+    peeked: BTreeSet<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -188,47 +131,74 @@ impl Scanner {
 
     /// When the next file that is waited for wants its second look; `None` when none does.
     pub fn next_look_at(&self) -> Option<Duration> {
-        self.watching.iter().filter_map(|path| self.look_due(path)).min()
+        self.watching.iter().filter_map(|path| self.watched(path)).map(|watching| watching.look_at).min()
     }
 
-    fn look_due(&self, path: &str) -> Option<Duration> {
+    fn watched(&self, path: &str) -> Option<&Watching> {
         match &self.known.get(path)?.state {
-            State::Watching(watching) if watching.judged.is_none() => {
-                Some(watching.stillness.since().saturating_add(self.rules.patience.settle))
-            }
-            State::Watching(watching) => Some(watching.stillness.since().saturating_add(self.rules.patience.give_up)),
+            State::Watching(watching) => Some(watching),
             State::Settled(_) => None,
         }
     }
 
-    /// Walks the whole folder at `now` (any steady clock, the same at every call); `alive` is called at each file, so
-    /// that a long walk is not taken for a stuck one.
-    pub fn scan(&mut self, now: Duration, alive: &mut dyn FnMut()) -> Scan {
-        let walk = Walk::of(&self.folder);
-        let mut changes = Vec::new();
-        for (path, stamp) in &walk.files {
-            alive();
-            self.look(path, Glance { stamp: *stamp, evidence: Evidence::None, now }, &mut changes);
+    fn watched_mut(&mut self, path: &str) -> Option<&mut Watching> {
+        match &mut self.known.get_mut(path)?.state {
+            State::Watching(watching) => Some(watching),
+            State::Settled(_) => None,
         }
-        let missing: Vec<String> = self
-            .known
-            .iter()
-            .filter(|(path, known)| !known.gone && !walk.has(path) && !walk.hides(path))
-            .map(|(path, _)| path.clone())
-            .collect();
+    }
+
+    /// Walks the whole folder at `now` (any steady clock, the same at every call); `alive` is called for every file,
+    /// so that a long walk is not taken for a stop.
+    pub fn scan(&mut self, now: Duration, alive: &mut dyn FnMut()) -> Scan {
+        let walk = Walk::of(&self.folder, alive);
+        let (changed, missing) = self.compare(&walk);
+        let mut changes = Vec::new();
+        for (path, stamp) in changed {
+            alive();
+            self.look(path, Glance { stamp, evidence: Evidence::None, now }, &mut changes);
+        }
         for path in missing {
             self.lose(&path, &mut changes);
         }
         Scan { changes, problems: walk.problems, files: walk.files.len() }
     }
 
+    /// Side by side, both in the order of the paths: the files that want a look, and the known ones that are not there.
+    fn compare<'walk>(&self, walk: &'walk Walk) -> (Vec<(&'walk str, Stamp)>, Vec<String>) {
+        let (mut changed, mut missing) = (Vec::new(), Vec::new());
+        let mut known = self.known.iter().peekable();
+        for (path, stamp) in &walk.files {
+            while let Some((gone, state)) = known.next_if(|(other, _)| *other < path) {
+                if !state.gone && !walk.hides(gone) {
+                    missing.push(gone.clone());
+                }
+            }
+            let is_as_before = known.next_if(|(other, _)| *other == path).is_some_and(|(_, known)| {
+                matches!(known.state, State::Settled(before) if before.is_same(*stamp)) && !known.gone
+            });
+            if !is_as_before {
+                changed.push((path.as_str(), *stamp));
+            }
+        }
+        let left = known.filter(|(gone, state)| !state.gone && !walk.hides(gone));
+        missing.extend(left.map(|(gone, _)| gone.clone()));
+        (changed, missing)
+    }
+
     /// Looks again at the files that are waited for and whose time has come; no walk.
     pub fn look_again(&mut self, now: Duration) -> Vec<Change> {
-        let due: Vec<String> =
-            self.watching.iter().filter(|path| self.look_due(path).is_some_and(|at| at <= now)).cloned().collect();
+        let is_due = |path: &&String| self.watched(path).is_some_and(|watching| watching.look_at <= now);
+        let due: Vec<String> = self.watching.iter().filter(is_due).cloned().collect();
         let mut changes = Vec::new();
         for path in due {
             self.poke_at(&path, Evidence::None, now, &mut changes);
+            if let Some(watching) = self.watched_mut(&path) {
+                // Not there at the moment; the next scan says whether it is gone.
+                if watching.look_at <= now {
+                    watching.look_at = now.saturating_add(RETRY);
+                }
+            }
         }
         changes
     }
@@ -319,13 +289,21 @@ impl Scanner {
     fn judge(&mut self, path: &str, glance: Glance, changes: &mut Vec<Change>) {
         let Glance { stamp, evidence, now } = glance;
         let patience = self.rules.patience;
-        let Some(Known { state: State::Watching(watching), .. }) = self.known.get_mut(path) else { return };
-        let look = watching.stillness.look(stamp, now, evidence, patience);
-        let Look::Still { given_up } = look else {
-            watching.judged = None;
-            self.wait(path, stamp, "changing", changes);
-            return;
+        let Some(watching) = self.watched_mut(path) else { return };
+        let given_up = match watching.stillness.look(stamp, now, evidence, patience) {
+            Look::Changing { look_again_at } => {
+                watching.judged = None;
+                watching.look_at = look_again_at;
+                let peek = now >= watching.peek_at;
+                self.wait(path, stamp, "changing", changes);
+                if peek {
+                    self.peek(path, stamp, now, changes);
+                }
+                return;
+            }
+            Look::Still { given_up } => given_up,
         };
+        watching.look_at = watching.stillness.since().saturating_add(patience.give_up);
         if watching.judged == Some(stamp) && !given_up && evidence == Evidence::None {
             return;
         }
@@ -340,22 +318,47 @@ impl Scanner {
                 }
             }
             Verdict::Changed => {
-                if let Some(Known { state: State::Watching(watching), .. }) = self.known.get_mut(path) {
-                    *watching = Watching { reason: watching.reason, ..Watching::begin(stamp, now) };
+                if let Some(watching) = self.watched_mut(path) {
+                    watching.stillness = Stillness::begin(stamp, now);
+                    watching.look_at = now.saturating_add(patience.settle);
                 }
                 self.wait(path, stamp, "changing", changes);
             }
-            Verdict::Wait { code, message, stays } => {
-                if given_up || code == "too_large" {
-                    self.settle(path, stamp);
-                    changes.push(Change { path: path.to_owned(), stamp, what: What::Failed { code, message } });
-                } else {
-                    if stays {
-                        self.judged(path, stamp);
-                    }
-                    self.wait(path, stamp, code, changes);
-                }
+            Verdict::Wait { code, message, .. } if given_up || code == "too_large" => {
+                self.settle(path, stamp);
+                changes.push(Change { path: path.to_owned(), stamp, what: What::Failed { code, message } });
             }
+            Verdict::Wait { code, stays, .. } => {
+                if stays {
+                    self.judged(path, stamp);
+                } else if let Some(watching) = self.watched_mut(path) {
+                    watching.look_at = now.saturating_add(RETRY);
+                }
+                self.wait(path, stamp, code, changes);
+            }
+        }
+    }
+
+    /// A look into a file that does not hold still: hands over the planes of a stack that were whole at the last such
+    /// look as well.
+    fn peek(&mut self, path: &str, stamp: Stamp, now: Duration, changes: &mut Vec<Change>) {
+        let Some(Known { handed_over, handed_over_at, .. }) = self.known.get(path) else { return };
+        let (before, before_at) = (handed_over.clone(), *handed_over_at);
+        let planes = if stamp.size_bytes > self.rules.max_file_bytes {
+            Vec::new()
+        } else {
+            read::open(&self.folder.join(path)).map(|source| source.whole_planes().0).unwrap_or_default()
+        };
+        let Some(watching) = self.watched_mut(path) else { return };
+        watching.peek_at = now.saturating_add(PEEK);
+        let whole: BTreeSet<usize> = planes.iter().map(|plane| plane.index).collect();
+        let peeked = std::mem::replace(&mut watching.peeked, whole);
+        let twice = |index: usize| peeked.contains(&index) || before.contains(&index);
+        let taken: Vec<PlaneFacts> = planes.iter().filter(|plane| twice(plane.index)).cloned().collect();
+        // Only what grows is taken early; whether it was rewritten is seen when it rests.
+        let grows = before_at.is_none_or(|at| at.may_have_grown_to(stamp)) && taken.len() > before.len();
+        if planes.len() > 1 && grows && before.iter().all(|index| taken.iter().any(|plane| plane.index == *index)) {
+            self.hand_over(path, stamp, taken, changes);
         }
     }
 
@@ -370,22 +373,13 @@ impl Scanner {
             return Verdict::Changed;
         }
         match opened {
-            Ok(source) => match source.completeness() {
-                Completeness::Complete => Verdict::Take { planes: source.planes().to_vec(), rest: false },
-                Completeness::Growing { complete_planes } => Verdict::Take {
-                    planes: source
-                        .planes()
-                        .iter()
-                        .filter(|plane| complete_planes.binary_search(&plane.index).is_ok())
-                        .cloned()
-                        .collect(),
-                    rest: true,
-                },
-                Completeness::Incomplete(gap) => Verdict::Wait {
+            Ok(source) => match (source.completeness(), source.whole_planes()) {
+                (Completeness::Incomplete(gap), _) => Verdict::Wait {
                     code: gap.code(),
                     message: format!("{path} was never finished: copy it again from the instrument"),
                     stays: true,
                 },
+                (_, (planes, rest)) => Verdict::Take { planes, rest },
             },
             // An operating system's refusal may end without the file changing.
             Err(error) => Verdict::Wait {
@@ -403,9 +397,13 @@ impl Scanner {
         let what = match known.handed_over_at {
             None => Some(What::Complete { name, planes }),
             Some(before) if before.is_same(stamp) => None,
-            // A stack keeps what it had. Of a file with one plane nothing says that it does: it counts as rewritten.
+            // A stack that became longer keeps what it had. Of a file with one plane, or of the same size as before,
+            // nothing says that it does: it counts as rewritten.
             Some(before)
-                if before.may_have_grown_to(stamp) && indices.len() > 1 && indices.is_superset(&known.handed_over) =>
+                if before.size_bytes < stamp.size_bytes
+                    && before.may_have_grown_to(stamp)
+                    && indices.len() > 1
+                    && indices.is_superset(&known.handed_over) =>
             {
                 planes.retain(|plane| !known.handed_over.contains(&plane.index));
                 (!planes.is_empty()).then_some(What::Grew { name, planes })
@@ -419,7 +417,7 @@ impl Scanner {
 
     /// Remembers that it was opened like this and is not whole.
     fn judged(&mut self, path: &str, stamp: Stamp) {
-        if let Some(Known { state: State::Watching(watching), .. }) = self.known.get_mut(path) {
+        if let Some(watching) = self.watched_mut(path) {
             watching.judged = Some(stamp);
         }
     }
@@ -432,7 +430,7 @@ impl Scanner {
     }
 
     fn wait(&mut self, path: &str, stamp: Stamp, reason: &'static str, changes: &mut Vec<Change>) {
-        if let Some(Known { state: State::Watching(watching), .. }) = self.known.get_mut(path)
+        if let Some(watching) = self.watched_mut(path)
             && watching.reason != Some(reason)
         {
             watching.reason = Some(reason);
@@ -460,7 +458,14 @@ enum Verdict {
 
 impl Watching {
     fn begin(stamp: Stamp, now: Duration) -> Self {
-        Self { stillness: Stillness::begin(stamp, now), reason: None, judged: None }
+        Self {
+            stillness: Stillness::begin(stamp, now),
+            reason: None,
+            judged: None,
+            look_at: now,
+            peek_at: now.saturating_add(PEEK),
+            peeked: BTreeSet::new(),
+        }
     }
 }
 

@@ -77,13 +77,14 @@ impl SimulatedCell {
     /// Standard deviation of the outline's harmonic number `k` (0 = the second).
     fn harmonic_size(&self, k: usize) -> f64 {
         let size = match self.kind {
-            Kind::Round => 0.022,
-            Kind::Dividing => 0.008,
-            Kind::Blebbing | Kind::Spindle => 0.055,
-            Kind::Spread => 0.085,
-            Kind::Dead => 0.06,
+            Kind::Round => 0.03,
+            Kind::Dividing => 0.01,
+            Kind::Blebbing | Kind::Spindle => 0.07,
+            Kind::Spread => 0.12,
+            Kind::Dead => 0.08,
         };
-        size / (1.0 + 0.35 * k as f64)
+        // Membranes bend: the finer a harmonic, the smaller it is.
+        size / (1.0 + 0.5 * k as f64).powf(1.5)
     }
 
     /// One step of `minutes` (at most a few), at `minute` after the film's start; returns what happened.
@@ -241,7 +242,7 @@ impl SimulatedCell {
     /// Granules and nucleus jitter; the living stir more.
     fn stir(&mut self, minutes: f64) {
         let jitter = 0.02 * minutes.sqrt() * if self.kind == Kind::Dead { 0.3 } else { 1.0 };
-        for granule in &mut self.granules {
+        for granule in self.granules.iter_mut().chain(&mut self.organelles) {
             granule.u += jitter * normal(&mut self.rng);
             granule.v += jitter * normal(&mut self.rng);
             let radius = granule.u.hypot(granule.v);

@@ -10,12 +10,14 @@ use std::f64::consts::TAU;
 
 /// Index difference of nucleoli against the nucleus.
 const NUCLEOLUS_INDEX: f64 = 0.016;
+/// Usual phase of an organelle, rad.
+const ORGANELLE_RAD: f64 = 0.45;
 /// A cell counts as there from this thickness on, um.
 const VISIBLE_UM: f32 = 0.35;
 /// Steps of the outline's table over the full circle.
 const OUTLINE_STEPS: usize = 256;
-/// Discs that make up one pseudopod.
-const POD_DISCS: usize = 14;
+/// Distance of the lenses that make up a pseudopod, um.
+const POD_STEP_UM: f64 = 0.35;
 
 /// A map of optical phase with labels: `[height, width]`, margins included.
 #[derive(Debug, Clone)]
@@ -204,7 +206,7 @@ impl SimulatedCell {
         let (a, b) = self.half_axes_um();
         let outline = Outline::of(self);
         // Sphere: sqrt(1 - r^2). Flat: a lens with a thin margin.
-        let power = 0.5 + 0.55 * self.flatness;
+        let power = 0.5 + 0.5 * self.flatness;
         let mut top_um = self.volume_um3 * (power + 1.0) / (std::f64::consts::PI * a * b);
         let apart = self.lobe_distance_um();
         let lobes: &[f64] = if apart > 0.0 { &[1.0, -1.0] } else { &[0.0] };
@@ -245,8 +247,8 @@ impl SimulatedCell {
                 continue;
             }
             let (s, c) = bleb.angle.sin_cos();
-            let out = 1.0 + 0.25 * grown;
-            let centre = self.turned((a - 0.5 * bleb.radius_um) * out * c, (b - 0.5 * bleb.radius_um) * out * s);
+            let out = 1.0 + 0.22 * grown;
+            let centre = self.turned((a - 0.75 * bleb.radius_um) * out * c, (b - 0.75 * bleb.radius_um) * out * s);
             patch.lens(centre, radius as f32, 1.7 * radius as f32);
         }
     }
@@ -264,14 +266,16 @@ impl SimulatedCell {
             let size = normal.0.hypot(normal.1).max(1e-6);
             let (nx, ny) = (normal.0 / size, normal.1 / size);
             let short = (pod.length_um / 4.0).min(1.0);
-            for i in 0..POD_DISCS {
-                let share = i as f64 / (POD_DISCS - 1) as f64;
+            let lenses = ((pod.length_um + 1.5) / POD_STEP_UM).ceil() as usize;
+            for i in 0..=lenses {
+                let share = i as f64 / lenses as f64;
                 // From a little inside the body, so that the foot is joined to it.
                 let way = share * (pod.length_um + 1.5) - 1.5;
                 let aside = pod.bend * pod.length_um * share * share;
                 let centre = self.turned(foot.0 + way * nx - aside * ny, foot.1 + way * ny + aside * nx);
-                let half_width = pod.half_width_um * short.sqrt() * (1.5 - 0.95 * share);
-                patch.lens(centre, half_width as f32, (1.5 * half_width).min(2.2) as f32);
+                let half_width =
+                    pod.half_width_um * short.sqrt() * (0.95 + 0.85 * (1.0 - share).powi(2) - 0.45 * share);
+                patch.lens(centre, half_width as f32, (2.0 * half_width).min(3.4) as f32);
             }
         }
     }
@@ -302,6 +306,10 @@ impl SimulatedCell {
                 let centre = self.turned(0.0, f64::from(i) * 0.2 * self.sphere_radius_um());
                 patch.blob(centre, 1.3, (0.02 * per_um * 2.0) as f32);
             }
+        }
+        for organelle in &self.organelles {
+            let centre = self.turned(organelle.u * a * 0.97, organelle.v * b * 0.97);
+            patch.blob(centre, organelle.radius_um as f32, (ORGANELLE_RAD * organelle.weight) as f32);
         }
         for granule in &self.granules {
             let peak = self.granule_peak(granule);
@@ -339,11 +347,11 @@ fn press(patch: &Patch, canvas: &mut Canvas, cytoplasm: f32, label: u16) -> Opti
             n += 1;
             sx += (patch.x0 + x) as f64;
             sy += (patch.y0 + y) as f64;
-            if let (Some(top), Some(owner)) = (tops.get_mut(x), labels.get_mut(x)) {
-                if height > *top {
-                    *top = height;
-                    *owner = label;
-                }
+            if let (Some(top), Some(owner)) = (tops.get_mut(x), labels.get_mut(x))
+                && height > *top
+            {
+                *top = height;
+                *owner = label;
             }
         }
     }

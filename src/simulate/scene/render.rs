@@ -3,13 +3,12 @@
 use super::{CellTruth, FrameTruth, MARGIN_PX, Scene, SceneSettings, SimulatedFrame, Stand};
 use crate::simulate::cell::thickness::{Canvas, Drawn};
 use crate::simulate::cell::{SimulatedCell, normal};
-use crate::simulate::optics::Bench;
+use crate::simulate::optics::{Bench, Complex32};
 use crate::units::PointPx;
 use rand::RngExt as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
-use rustfft::num_complex::Complex32;
 
 /// The frame at the scene's present state.
 pub(super) fn frame(scene: &Scene) -> SimulatedFrame {
@@ -123,7 +122,7 @@ pub(super) fn substrate(bench: &Bench, rms_rad: f64, rng: &mut ChaCha8Rng) -> Ve
     let n = bench.width() * bench.height();
     let mut relief: Vec<Complex32> = (0..n).map(|_| Complex32::new(StandardNormal.sample(rng), 0.0)).collect();
     bench.filter(&mut relief, &|k| {
-        let rough = 1.0 / (1.0 + (k / 0.12).powi(2)).powf(0.75);
+        let rough = 1.0 / (1.0 + (k / 0.09).powi(2)).powf(0.9);
         Complex32::new(if k < 0.004 { 0.0 } else { rough / n as f32 }, 0.0)
     });
     let square: f32 = relief.iter().map(|v| v.re * v.re).sum::<f32>() / n as f32;

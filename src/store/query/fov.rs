@@ -143,8 +143,7 @@ pub struct Gap {
 /// When the database cannot be read.
 pub async fn fovs(
     readers: &SqlitePool,
-    session: Option<SessionId>,
-    sample: Option<SampleId>,
+    (session, sample): (Option<SessionId>, Option<SampleId>),
     after: Option<Cursor>,
     limit: u32,
 ) -> Result<Page<FovSummary>, StoreError> {

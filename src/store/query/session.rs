@@ -19,6 +19,11 @@ statements! {
         WHERE bundle_id = coalesce(
             (SELECT bundle_id FROM runs WHERE bundle_id IS NOT NULL ORDER BY run_id DESC LIMIT 1),
             (SELECT max(bundle_id) FROM bundles))";
+    NEWEST_COMMIT = "
+        SELECT max(newest) FROM (
+            SELECT (SELECT committed_unix_ms FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id
+                ORDER BY time_index DESC LIMIT 1) AS newest
+            FROM fields_of_view AS fov)";
     SESSION_NAME = "SELECT instrument, name FROM sessions WHERE session_id = ?1";
     /// Expected: the span of time indices, times the planes per time index that the field of view usually has.
     EXPECTED = "
@@ -191,4 +196,12 @@ pub async fn certificate(readers: &SqlitePool, session: SessionId) -> Result<Opt
         complete: sums.open_frames == 0 && unexplained == 0,
         exceptions,
     }))
+}
+
+/// When the newest result was committed; `None` before the first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn newest_commit(readers: &SqlitePool) -> Result<Option<i64>, StoreError> {
+    sqlx::query_scalar(NEWEST_COMMIT).fetch_one(readers).await.map_err(doing("look up the newest result"))
 }

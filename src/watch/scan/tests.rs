@@ -193,6 +193,79 @@ fn a_stack_cut_inside_its_last_page_gives_the_whole_ones() {
 }
 
 #[test]
+fn a_stack_that_never_rests_is_followed_two_looks_behind() {
+    let (folder, mut scanner) = watched();
+    let path = folder.path().join("s1_t2.tif");
+    let mut handed_over = Vec::new();
+    for step in 1..=40_u32 {
+        // One page every 200 ms, less than the settle time; now and then half a page at the end.
+        let whole = tiff(step, 0);
+        let cut = if step % 3 == 0 { 20 } else { 0 };
+        fs::write(&path, &whole[..whole.len() - cut]).unwrap();
+        for change in scanner.poke(&path, false, ms(u64::from(step) * 200)) {
+            match change.what {
+                What::Complete { planes, .. } | What::Grew { planes, .. } => {
+                    for plane in planes {
+                        assert!(plane.index + 10 <= step as usize, "page {} was taken at once", plane.index);
+                        handed_over.push(plane.index);
+                    }
+                }
+                What::Seen { .. } | What::Waiting { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(handed_over.len() >= 20, "{handed_over:?}");
+    fs::write(&path, tiff(41, 0)).unwrap();
+    for change in scanner.poke(&path, true, ms(9000)) {
+        if let What::Grew { planes, .. } = change.what {
+            handed_over.extend(planes.iter().map(|plane| plane.index));
+        }
+    }
+    assert_eq!(handed_over, (0..41).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_single_frame_that_never_rests_is_never_taken() {
+    let (folder, mut scanner) = watched();
+    let path = folder.path().join("s1_t2.tif");
+    for step in 0..60_u16 {
+        fs::write(&path, tiff(1, step)).unwrap();
+        for change in scanner.poke(&path, false, ms(u64::from(step) * 200)) {
+            assert!(matches!(change.what, What::Seen { .. } | What::Waiting { .. }), "{change:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_looked_at_in_a_busy_loop() {
+    let (folder, mut scanner) = watched();
+    let path = folder.path().join("s1_t2.tif");
+    fs::write(&path, b"II*").unwrap();
+    let mut now = ms(0);
+    scanner.poke(&path, false, now);
+    fs::remove_file(&path).unwrap();
+    for _ in 0..5 {
+        let next = scanner.next_look_at().unwrap();
+        assert!(next > now, "{next:?} after {now:?}");
+        now = next;
+        assert!(scanner.look_again(now).is_empty());
+    }
+    assert_eq!(words(&scanner.scan(now, &mut || ()).changes), ["s1_t2.tif vanished"]);
+    assert_eq!(scanner.next_look_at(), None);
+}
+
+#[test]
+fn a_stack_of_the_same_size_that_changed_is_rewritten() {
+    let (folder, mut scanner) = watched();
+    let path = folder.path().join("s1_t2.tif");
+    fs::write(&path, tiff(3, 0)).unwrap();
+    scanner.poke(&path, true, ms(0));
+    fs::write(&path, tiff(3, 900)).unwrap();
+    assert_eq!(words(&scanner.poke(&path, true, ms(10))), ["s1_t2.tif rewritten 3"]);
+}
+
+#[test]
 fn a_rewritten_file_is_told_from_an_unchanged_one() {
     let (folder, mut scanner) = watched();
     let path = folder.path().join("s1_t2.tif");
@@ -311,6 +384,37 @@ fn a_burst_is_complete_in_the_order_of_its_names() {
     let paths: Vec<_> = changes.iter().map(|change| change.path.clone()).collect();
     assert_eq!(paths, (0..200).map(|time| format!("s1_t{time:03}.tif")).collect::<Vec<_>>());
     assert!(changes.iter().all(|change| matches!(change.what, What::Complete { .. })));
+}
+
+/// Prints how long it takes from closing a file to its planes, through the kernel's events.
+#[test]
+fn a_closed_file_is_found_at_once() {
+    let (folder, mut scanner) = watched();
+    let hints = match crate::watch::hint::Hints::listen(folder.path()) {
+        Ok(hints) => hints,
+        Err(error) => {
+            println!("skipped: {error}");
+            return;
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut taken = Vec::new();
+    for time in 0..50_u16 {
+        fs::write(folder.path().join(format!("s1_t{time}.tif")), tiff(1, time)).unwrap();
+        let closed = Instant::now();
+        loop {
+            let next = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), hints.next()).await });
+            let Ok(Some(hint)) = next else { panic!("no event in ten seconds") };
+            let crate::watch::hint::Hint::Path { path, closed } = hint else { continue };
+            let changes = scanner.poke(&path, closed, ms(u64::from(time)));
+            if changes.iter().any(|change| matches!(change.what, What::Complete { .. })) {
+                break;
+            }
+        }
+        taken.push(closed.elapsed());
+    }
+    taken.sort();
+    println!("file closed -> planes known: median {:?}, longest {:?}", taken[25], taken[49]);
 }
 
 /// Prints how long a scan takes when nearly everything is known. Slow to set up, so run by name:

@@ -19,17 +19,12 @@ pub(super) struct Walk {
 
 impl Walk {
     /// Everything below `folder` now.
-    pub(super) fn of(folder: &Path) -> Self {
+    pub(super) fn of(folder: &Path, alive: &mut dyn FnMut()) -> Self {
         let mut walk = Self::default();
-        walk.folder(folder, "", 0);
+        walk.folder(folder, "", 0, alive);
         walk.files.sort_by(|left, right| left.0.cmp(&right.0));
         walk.problems.sort();
         walk
-    }
-
-    /// Whether `path` was met.
-    pub(super) fn has(&self, path: &str) -> bool {
-        self.files.binary_search_by(|(other, _)| other.as_str().cmp(path)).is_ok()
     }
 
     /// Whether `path` may be there without having been met: it lies in a folder that could not be read.
@@ -40,7 +35,7 @@ impl Walk {
         })
     }
 
-    fn folder(&mut self, folder: &Path, relative: &str, depth: usize) {
+    fn folder(&mut self, folder: &Path, relative: &str, depth: usize, alive: &mut dyn FnMut()) {
         let entries = match std::fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error) => {
@@ -53,6 +48,7 @@ impl Walk {
             }
         };
         for entry in entries {
+            alive();
             let Ok(entry) = entry else {
                 // The listing broke off: what has not been listed is not gone.
                 self.problem(relative, "folder_unreadable");
@@ -76,7 +72,7 @@ impl Walk {
             } else if facts.is_dir() && depth >= DEEPEST_FOLDER {
                 self.problem(&path, "too_deep");
             } else if facts.is_dir() {
-                self.folder(&entry.path(), &path, depth + 1);
+                self.folder(&entry.path(), &path, depth + 1, alive);
             }
         }
     }

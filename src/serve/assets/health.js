@@ -1,0 +1,62 @@
+// Health: what was tested, the stages, what failed or waits, alerts, the session's certificate.
+import { get } from "./api.js";
+import { empty, ghost, glyph, h, panel, swap } from "./dom.js";
+import { count, moment, plural, span, words } from "./words.js";
+
+const NAMES = { watch: "Watch the folder", admit: "Admit frames", cells: "Find cells", infer: "Run the model", record: "Link and record" };
+
+function stages(daemon) {
+  if (!daemon) return empty("Nothing is running", "This is the record of a finished session.", true);
+  return h("div", { class: "stages" }, daemon.stages.map((stage) => h("div", { class: "stage" },
+    h("h3", {}, glyph(stage.alive ? "good" : "bad"), NAMES[stage.name] ?? stage.name, !stage.alive && h("span", { class: "is-bad" }, "silent")),
+    h("span", { class: "bar", "aria-hidden": "true" }, h("i", { style: { width: `${stage.queue_capacity ? (100 * stage.queue_depth) / stage.queue_capacity : 0}%` } })),
+    h("dl", {}, [["queue", stage.queue_capacity ? `${stage.queue_depth} of ${stage.queue_capacity}` : "none"], ["frames", count(stage.frames)], ["worked", span(stage.busy_s)], ["blocked", span(stage.blocked_s)], ["sign of life", `${span(stage.beat_age_s)} ago`]]
+      .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))))));
+}
+
+function checks(health) {
+  const bad = health.checks.filter((check) => !check.ok);
+  if (bad.length === 0) return null;
+  return panel("What is wrong", null, h("ul", { class: "body" }, bad.map((check) => h("li", {}, h("strong", { class: "is-bad" }, check.name), ` ${check.detail}`))));
+}
+
+const table = (head, rows) => h("div", { class: "scroll" }, h("table", { class: "table" }, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows)));
+
+function certificate(of) {
+  const rows = [["expected", of.expected_frames], ["analysed", of.analysed_frames], ["failed, with a code", of.failed_frames], ["left out, with a reason", of.skipped_frames], ["never came", of.missing_frames], ["still on the way", of.open_frames], ["unexplained", of.unexplained_frames]];
+  return [h("div", { class: "body" }, h("dl", { class: "facts" }, rows.map(([name, value]) => [h("dt", {}, `Frames ${name}`), h("dd", {}, h("strong", { class: name === "unexplained" ? (value ? "is-bad" : "is-good") : null }, count(value)))])))];
+}
+
+/** The view. */
+export function healthView(root, context) {
+  const head = h("div", { class: "headline" }, h("h1", {}, "Health"));
+  const wrong = h("div", {});
+  const stageBody = h("div", {}, ghost(120));
+  const failed = h("div", {}, ghost(80));
+  const held = h("div", {}, ghost(80));
+  const alerts = h("div", {}, ghost(120));
+  const proof = h("div", {}, ghost(120));
+  swap(root, head, wrong, panel("Stages", h("span", { class: "hint" }, "in the order of a frame's way"), stageBody),
+    h("div", { class: "halves" }, panel("Failed frames", null, failed), panel("Waiting frames", null, held)),
+    h("div", { class: "halves" }, panel("Alerts", null, alerts), panel("Session certificate", null, proof)));
+
+  function drawStatus(status) {
+    const daemon = status.daemon;
+    swap(head, glyph(status.health.ok ? "good" : "bad"), h("h1", {}, status.health.ok ? "Healthy" : "Needs attention"),
+      h("p", {}, daemon ? `${daemon.folder} · ${daemon.bundle} on ${daemon.engine} · up ${span(daemon.uptime_s)} · ${Math.round(daemon.resident_bytes / 1e6)} MB · cytowatch ${status.version}` : `cytowatch ${status.version}`));
+    swap(wrong, checks(status.health));
+    swap(stageBody, stages(daemon));
+  }
+
+  async function load(signal) {
+    const status = await context.status();
+    drawStatus(status);
+    const [failures, waiting, raised, proven] = await Promise.all([get("failures", signal), get("waiting", signal), get("alerts?limit=30", signal), status.session ? get(`sessions/${status.session.session_id}/certificate`, signal) : null]);
+    swap(failed, failures.length === 0 ? empty("No frame failed", null, true) : table(["Code", "Frames", "Newest"], failures.map((one) => h("tr", {}, h("th", { scope: "row" }, words(one.code)), h("td", {}, count(one.frame_count)), h("td", {}, h("code", {}, one.newest_path), one.newest_reason && h("div", { class: "hint" }, one.newest_reason))))));
+    swap(held, waiting.length === 0 ? empty("No frame waits", null, true) : table(["Reason", "Frames", "Oldest since"], waiting.map((one) => h("tr", {}, h("th", { scope: "row" }, words(one.reason)), h("td", {}, count(one.frame_count)), h("td", {}, moment(one.oldest_unix_ms))))));
+    swap(alerts, raised.items.length === 0 ? empty("No alert so far", null, true) : table(["Alert", "What", "Raised", "Cleared"], raised.items.map((one) => h("tr", {}, h("th", { scope: "row" }, words(one.rule), one.subject && h("div", { class: "hint" }, one.subject)), h("td", {}, one.text), h("td", {}, moment(one.raised_unix_ms)), h("td", { class: one.cleared_unix_ms ? null : "is-warn" }, one.cleared_unix_ms ? moment(one.cleared_unix_ms) : "open")))));
+    swap(proof, proven ? certificate(proven) : empty("No session yet", null, true));
+  }
+
+  return { load, status: drawStatus };
+}

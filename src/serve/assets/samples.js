@@ -1,0 +1,56 @@
+// Samples side by side: calls on one axis, scores over time in one plot, distributions beside each other.
+import { all, get } from "./api.js";
+import { empty, ghost, h, panel, swap } from "./dom.js";
+import { histogram, interval, timeline } from "./plot.js";
+import { VERDICTS, count, moment, plural, score, words } from "./words.js";
+
+// Distinct also without colour vision; lines carry their names.
+const TONES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8a6bd1", "#7f7f7f"];
+
+function callTable(samples) {
+  return h("div", { class: "scroll" }, h("table", { class: "table" },
+    h("thead", {}, h("tr", {}, ["Sample", "Call", "Score and 95 % interval", "Cells", "Fields", "Withheld", "What it would take"].map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", {}, samples.map((sample) => {
+      const call = sample.call;
+      const verdict = call?.verdict ?? "undecided";
+      const needs = call === null ? "not looked at yet"
+        : call.cells_needed ? `about ${count(call.cells_needed)} more cells`
+          : call.fovs_needed ? `about ${plural(call.fovs_needed, "more field", "more fields")}`
+            : call.standing_since_unix_ms ? `stands since ${moment(call.standing_since_unix_ms)}` : words(call.reason);
+      return h("tr", {},
+        h("th", { scope: "row" }, sample.name, sample.label && h("span", { class: "tag", style: { marginLeft: "8px" } }, `known ${sample.label}`)),
+        h("td", {}, h("span", { class: `verdict ${verdict}` }, VERDICTS[verdict])),
+        h("td", { style: { minWidth: "280px" } }, interval({ score: call?.score ?? null, low: call?.interval_low, high: call?.interval_high, width: 280 }),
+          call && h("span", { class: "hint" }, `${score(call.score)} (${score(call.interval_low)} to ${score(call.interval_high)})`)),
+        h("td", { class: "num" }, count(call?.cell_count ?? sample.track_count)),
+        h("td", { class: "num" }, count(call?.fov_count ?? sample.fov_count)),
+        h("td", { class: "num" }, call ? `${Math.round(100 * call.withheld_share)} %` : "–"),
+        h("td", {}, needs));
+    }))));
+}
+
+/** The view. */
+export function samplesView(root) {
+  const calls = h("div", {}, ghost(160));
+  const trend = h("div", { class: "body" }, ghost(220));
+  const spread = h("div", { class: "halves" });
+  swap(root, h("div", { class: "headline" }, h("h1", {}, "Samples"), h("p", {}, "Research use: a score says how alike cells are to the training set's metastatic ones. It is not a diagnosis.")),
+    panel("Calls", null, calls), panel("Score over time", h("span", { class: "hint" }, "mean over cells, band: one standard error"), trend), spread);
+
+  async function load(signal) {
+    const samples = await all("samples", 100, signal);
+    if (samples.length === 0) {
+      swap(calls, empty("No sample yet", "Samples are named by the folder or the file name.", true));
+      swap(trend, empty("Nothing to plot yet", null, true));
+      return;
+    }
+    swap(calls, callTable(samples));
+    const [trends, spreads] = await Promise.all(["trend", "distribution"].map((what) => Promise.all(samples.slice(0, 8).map((sample) => get(`samples/${sample.sample_id}/${what}`, signal)))));
+    const series = trends.map((points, i) => ({ name: samples[i].name, tone: TONES[i % TONES.length], points: points.map((p) => ({ t: p.time_index, value: p.score, low: p.score_low, high: p.score_high })) })).filter((one) => one.points.length > 0);
+    swap(trend, timeline(series, { width: 1100, height: 300, label: `Score over time for ${series.map((one) => one.name).join(", ")}` }) ?? empty("No scores yet", null, true));
+    swap(spread, spreads.map((one, i) => panel(`Cells of ${samples[i].name} by score`, h("span", { class: "hint push" }, `${plural(one.scored_tracks, "cell", "cells")}, ${one.unscored_tracks} without a score`),
+      h("div", { class: "body" }, histogram(one.track_counts, { width: 520, height: 130, label: `Cells of ${samples[i].name} by score` })))));
+  }
+
+  return { load };
+}
