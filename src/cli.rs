@@ -6,6 +6,8 @@ pub mod check;
 pub mod demo;
 pub mod doctor;
 pub mod embed;
+pub mod evaluate;
+pub mod evaluate_model;
 pub mod explain;
 pub mod export;
 pub mod model;
@@ -80,6 +82,8 @@ pub enum Command {
     Simulate(simulate::Args),
     /// Draw outlines, coloured by track, over frames as PNG.
     Overlay(overlay::Args),
+    /// Judge a part of cytowatch against known truth.
+    Evaluate(evaluate::Args),
     /// Train an autoencoder and its discriminant, and write the model bundle.
     Train(train::Args),
 }
@@ -135,6 +139,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Certify(args) => certify::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
         Command::Train(args) => train::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Overlay(args) => overlay::run(args),

@@ -25,10 +25,12 @@ pub mod evaluate;
 mod forward;
 #[cfg(feature = "learn")]
 mod kernels;
+pub mod lbp;
 #[cfg(feature = "learn")]
 mod operations;
 #[cfg(feature = "learn")]
 pub mod parameters;
+pub mod report;
 #[cfg(feature = "learn")]
 pub mod sketch;
 pub mod split;

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod cells_needed;
+pub mod permutation;
 pub mod roc;
 
 use super::dataset::Origin;
@@ -89,6 +90,19 @@ pub fn pool(origins: &[Origin], features: &[Vec<f64>]) -> Vec<CellFeatures> {
         let count = cell.frames.len().max(1) as f64;
         for frame in &cell.frames {
             cell.mean.iter_mut().zip(frame).for_each(|(mean, value)| *mean += value / count);
+        }
+    }
+    cells
+}
+
+/// The same cells with the median over their frames in the mean's place, as the texture baseline wants it.
+pub fn by_median(mut cells: Vec<CellFeatures>) -> Vec<CellFeatures> {
+    for cell in &mut cells {
+        for (index, value) in cell.mean.iter_mut().enumerate() {
+            let mut values: Vec<f64> = cell.frames.iter().filter_map(|frame| frame.get(index)).copied().collect();
+            values.sort_by(f64::total_cmp);
+            let middle = |at: usize| values.get(at).copied().unwrap_or_default();
+            *value = f64::midpoint(middle(values.len() / 2), middle(values.len().saturating_sub(1) / 2));
         }
     }
     cells
