@@ -169,7 +169,8 @@ impl Instrument {
     /// An instrument over these fields; makes its folders.
     ///
     /// # Errors
-    /// - [`SimulateError::Settings`] without a field, or with a burst of no time points.
+    /// - [`SimulateError::Settings`] without a field, with a burst of no time points, or for a growing OME-TIFF of unknown
+    ///   length.
     /// - [`SimulateError::Write`] when a folder cannot be made.
     pub fn new(
         settings: InstrumentSettings,
@@ -181,6 +182,12 @@ impl Instrument {
         }
         if settings.burst == 0 {
             return Err(SimulateError::Settings { what: "burst", why: "give 1 to write every time point at once" });
+        }
+        if settings.layout == Layout::OmeGrowing && settings.frames.is_none() {
+            return Err(SimulateError::Settings {
+                what: "frames",
+                why: "an OME-TIFF declares its length: say how many",
+            });
         }
         let mut instrument = Self { settings, fovs, growing: Vec::new(), truth };
         for i in 0..instrument.fovs.len() {
@@ -273,7 +280,7 @@ impl Instrument {
         let settings = &self.settings;
         let pixel_um = self.fovs.get(i).map_or(1.0, |f| f.scene.settings().optics.pixel_um);
         let description = (settings.layout == Layout::OmeGrowing && frame.time_index == 0)
-            .then(|| ome_xml(frame, settings.frames, pixel_um));
+            .then(|| ome_xml((frame.width_px, frame.height_px), settings.frames.unwrap_or(1), pixel_um));
         let description = description.as_deref();
         let page = Page { width_px: frame.width_px, counts: &frame.counts, pixel_um, description, packed: false };
         let pause = settings.interval.mul_f64(PARTIAL_SHARE).min(PARTIAL_MOST);
@@ -312,17 +319,15 @@ fn write_file(path: &Path, bytes: &[u8], style: WriteStyle, halfway: &mut dyn Fn
     .map_err(SimulateError::write(path))
 }
 
-/// The OME-XML of a film of `frames` planes (or of one page at a time, when nobody knows how many come).
-fn ome_xml(frame: &SimulatedFrame, frames: Option<usize>, pixel_um: f64) -> String {
-    let size_t = frames.unwrap_or(1);
+/// The OME-XML of a film of `size_t` planes of this width and height.
+pub(super) fn ome_xml((width, height): (usize, usize), size_t: usize, pixel_um: f64) -> String {
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><OME xmlns=\"http://www.openmicroscopy.org/Schemas/OME/2016-06\">\
          <Image ID=\"Image:0\"><Pixels ID=\"Pixels:0\" DimensionOrder=\"XYCZT\" Type=\"uint16\" BigEndian=\"false\" \
-         SizeX=\"{}\" SizeY=\"{}\" SizeC=\"1\" SizeZ=\"1\" SizeT=\"{size_t}\" PhysicalSizeX=\"{pixel_um}\" \
+         SizeX=\"{width}\" SizeY=\"{height}\" SizeC=\"1\" SizeZ=\"1\" SizeT=\"{size_t}\" PhysicalSizeX=\"{pixel_um}\" \
          PhysicalSizeXUnit=\"\u{b5}m\" PhysicalSizeY=\"{pixel_um}\" PhysicalSizeYUnit=\"\u{b5}m\">\
          <Channel ID=\"Channel:0:0\" Name=\"Phase contrast\" SamplesPerPixel=\"1\"/>\
-         <TiffData IFD=\"0\" PlaneCount=\"{size_t}\"/></Pixels></Image></OME>",
-        frame.width_px, frame.height_px
+         <TiffData/></Pixels></Image></OME>"
     )
 }
 

@@ -165,30 +165,4 @@ impl Growing {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn unpack(packed: &[u8]) -> Vec<u8> {
-        let (mut out, mut rest) = (Vec::new(), packed);
-        while let [head, tail @ ..] = rest {
-            let n = i32::from(*head as i8);
-            if n >= 0 {
-                let (plain, after) = tail.split_at(n as usize + 1);
-                out.extend_from_slice(plain);
-                rest = after;
-            } else {
-                out.extend(std::iter::repeat_n(tail[0], (1 - n) as usize));
-                rest = &tail[1..];
-            }
-        }
-        out
-    }
-
-    #[test]
-    fn packed_rows_unpack_to_themselves() {
-        for row in [vec![0_u16; 700], (0..400).collect(), vec![7, 7, 7, 300, 300, 0, 0, 0, 0, 1], vec![5; 129]] {
-            let bytes: Vec<u8> = row.iter().flat_map(|c: &u16| c.to_le_bytes()).collect();
-            assert_eq!(unpack(&pack_row(&row)), bytes);
-        }
-    }
-}
+mod tests;

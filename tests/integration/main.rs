@@ -3,6 +3,8 @@
 
 mod api;
 mod broken;
+mod explain;
+mod infer;
 mod page;
 mod restart;
 mod seed;

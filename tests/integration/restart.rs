@@ -43,7 +43,8 @@ fn two_hundred_kills_leave_the_content_of_an_undisturbed_run() {
     });
     let progress = site.frames("done");
     eprintln!("{progress} of {} frames were done between the kills", frames.len());
-    let daemon = site.start();
+    let mut daemon = site.start();
+    daemon.ready();
     wait_for("all frames after the last start", || (site.frames("done") == frames.len()).then_some(()));
     assert!(daemon.stop().success());
     assert!(progress > 0, "no progress between the kills: they all hit the start-up");
@@ -69,7 +70,9 @@ fn a_frame_that_kills_the_process_cannot_kill_it_for_ever() {
     );
     let mut deaths = 0;
     loop {
-        let daemon = site.start();
+        let mut daemon = site.start();
+        // Only now is what was in flight before no longer so in the ledger.
+        daemon.ready();
         let killed = wait_for("the poison or the end", || {
             if site.count(&in_flight) == 1 {
                 return Some(true);

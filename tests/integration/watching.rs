@@ -7,14 +7,14 @@ const FINE: &str = "[instrument]\npixel_size_um = 0.325";
 /// The frames of one field in time order.
 fn one_field() -> Vec<(String, Vec<u8>)> {
     let all = film();
-    let field = |path: &str| path.split("_s").nth(1).and_then(|rest| rest.split('_').next()).map(str::to_owned);
+    let field = |path: &str| path.rsplit_once("_t").map(|(field, _)| field.to_owned());
     let first = field(&all[0].0);
     all.into_iter().filter(|(path, _)| field(path) == first).collect()
 }
 
 #[test]
 fn a_late_frame_is_recorded_but_not_linked() {
-    let site = Site::new(&format!("{FINE}\n[pipeline]\ngap_wait = \"300ms\""));
+    let site = Site::new(&format!("{FINE}\n[pipeline]\ngap_wait = \"3s\""));
     let frames = one_field();
     let mut daemon = site.start();
     daemon.ready();
