@@ -7,6 +7,8 @@ pub mod demo;
 pub mod doctor;
 pub mod embed;
 pub mod evaluate;
+pub mod evaluate_cells;
+pub mod evaluate_model;
 pub mod explain;
 pub mod export;
 pub mod model;
@@ -81,10 +83,10 @@ pub enum Command {
     Simulate(simulate::Args),
     /// Draw outlines, coloured by track, over frames as PNG.
     Overlay(overlay::Args),
+    /// Judge a part of cytowatch against known truth.
+    Evaluate(evaluate::Args),
     /// Train an autoencoder and its discriminant, and write the model bundle.
     Train(train::Args),
-    /// Judge detection and tracking against known truth.
-    Evaluate(evaluate::Args),
 }
 
 /// The configuration that a command works with.

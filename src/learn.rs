@@ -15,16 +15,24 @@
 #[cfg(feature = "learn")]
 pub mod autoencoder;
 #[cfg(feature = "learn")]
+pub mod bundle;
+#[cfg(feature = "learn")]
 pub mod checkpoint;
 pub mod dataset;
+pub mod discriminant;
+pub mod evaluate;
 #[cfg(feature = "learn")]
 mod forward;
 #[cfg(feature = "learn")]
 mod kernels;
+pub mod lbp;
 #[cfg(feature = "learn")]
 mod operations;
 #[cfg(feature = "learn")]
 pub mod parameters;
+pub mod report;
+#[cfg(feature = "learn")]
+pub mod sketch;
 pub mod split;
 #[cfg(feature = "learn")]
 pub mod trainer;

@@ -59,6 +59,18 @@ pub struct Args {
     /// Seed of weights, order and noise.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
+    /// Seed of the panel that the bundle's figures are measured on: other tumours, other days, other cells.
+    #[arg(long, default_value_t = 2)]
+    pub test_panel: u64,
+    /// Simulated fields of view per day and tumour of that panel.
+    #[arg(long, default_value_t = 6)]
+    pub test_fovs: usize,
+    /// Name of the model, 5 to 64 letters, digits, spaces or `_+-()`.
+    #[arg(long, default_value = "cytowatch compact")]
+    pub name: String,
+    /// Version of the model.
+    #[arg(long, default_value = "0.1.0")]
+    pub model_version: String,
     /// Where the bundle is written.
     #[arg(long)]
     pub out: PathBuf,
@@ -88,5 +100,7 @@ pub fn run(_: &Args) -> anyhow::Result<()> {
     anyhow::bail!("this cytowatch was built without training: build it with `cargo build --release --features learn`")
 }
 
+#[cfg(feature = "learn")]
+mod finish;
 #[cfg(feature = "learn")]
 mod training;

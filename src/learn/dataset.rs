@@ -6,6 +6,7 @@
 
 use crate::cells::crop::Cutter;
 use crate::cells::{CROP_SIDE_PX, Crop};
+use crate::frame::Plane;
 use crate::simulate::{Class, CropPlan, LabelledWindow, Panel, SceneSettings, crops};
 use crate::units::{PixelSize, PointPx};
 use serde::{Deserialize, Serialize};
@@ -129,8 +130,9 @@ impl PanelPlan {
     }
 }
 
-/// Every crop of a simulated panel, prepared as the pipeline prepares them, handed to `take` with its origin.
-pub fn each_of_panel<T: Send>(plan: PanelPlan, take: impl Fn(&Crop, Origin) -> T + Sync) -> Vec<T> {
+/// Every crop of a simulated panel, prepared as the pipeline prepares them, handed to `take` after the window of raw
+/// counts that it was cut from and with its origin.
+pub fn each_of_panel<T: Send>(plan: PanelPlan, take: impl Fn(&Plane, &Crop, Origin) -> T + Sync) -> Vec<T> {
     let panel = Panel::new(plan.seed);
     let cutter = Cutter::new(PixelSize::PAPER);
     let prepared = crops(&panel, &plan.crop_plan(), |window: LabelledWindow| {
@@ -145,7 +147,7 @@ pub fn each_of_panel<T: Send>(plan: PanelPlan, take: impl Fn(&Crop, Origin) -> T
             time_index: window.time_index,
             high: Some(window.class == Class::High),
         };
-        Some(take(&crop, origin))
+        Some(take(&window.plane, &crop, origin))
     });
     prepared.into_iter().flatten().collect()
 }
@@ -162,7 +164,7 @@ impl Pictures {
     /// `dataset_empty` when the plan gives none.
     pub fn of_panel(plan: PanelPlan, side_px: usize) -> Result<Self, DatasetError> {
         let mut all = Self::new(side_px);
-        for (grey, origin) in each_of_panel(plan, |crop, origin| (grey(crop, side_px), origin)) {
+        for (grey, origin) in each_of_panel(plan, |_, crop, origin| (grey(crop, side_px), origin)) {
             all.pixels.extend(grey);
             all.origins.push(origin);
         }
@@ -273,8 +275,8 @@ pub fn read_crop(path: &Path) -> Result<Crop, DatasetError> {
 
 /// What a name such as `150312_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png` says; `None` for another kind of name.
 ///
-/// The cell is named by where its whole track began: pieces that follow one another in time at one place are told
-/// apart by nothing in the name, so the place in steps of the track's gate stands for the physical cell.
+/// Nothing in a name ties a track's pieces together, because only the first frame's place is written: the cell is named
+/// by place and start, and splits of such crops must keep whole fields apart.
 pub fn origin_of(name: &str) -> Option<Origin> {
     let stem = name.strip_suffix(".png")?;
     let parts: Vec<&str> = stem.split('_').collect();
@@ -291,7 +293,7 @@ pub fn origin_of(name: &str) -> Option<Origin> {
         day: (*day).to_owned(),
         sample: sample.to_lowercase(),
         fov: (*fov).to_owned(),
-        cell: format!("{x}_{y}_{start}"),
+        cell: format!("x{x}_y{y}_t{start}"),
         time_index: start + frame - 1,
         high: None,
     })

@@ -1,6 +1,7 @@
 //! What `cytowatch train` does when it was built to train.
 
 use super::Args;
+use super::finish;
 use crate::cli::say;
 use crate::infer::architecture::AutoencoderSpec;
 use crate::learn::autoencoder::{Autoencoder, Losses};
@@ -8,7 +9,7 @@ use crate::learn::checkpoint;
 use crate::learn::dataset::{self, PanelPlan, Pictures};
 use crate::learn::split;
 use crate::learn::trainer::{self, Material, State, TrainSettings};
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -49,7 +50,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             epoch.held_out
         ))?;
     }
-    Ok(())
+    finish::write(args, state, material, &settings)
 }
 
 fn pictures(args: &Args, spec: AutoencoderSpec) -> anyhow::Result<Pictures> {
@@ -60,7 +61,7 @@ fn pictures(args: &Args, spec: AutoencoderSpec) -> anyhow::Result<Pictures> {
     })
 }
 
-fn plan(args: &Args) -> PanelPlan {
+pub(super) fn plan(args: &Args) -> PanelPlan {
     PanelPlan { seed: args.panel, fovs: args.fovs, time_points: args.time_points, stride: args.stride }
 }
 

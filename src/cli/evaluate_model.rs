@@ -1,0 +1,230 @@
+//! `cytowatch evaluate model`: what a bundle is worth on samples and days that it has not seen.
+
+use super::say;
+use crate::cells::{self, Crop, DetectSettings};
+use crate::frame::{self, Plane};
+use crate::infer::engine::EngineChoice;
+use crate::infer::{InferSettings, Inference, Model};
+use crate::learn::dataset::{Origin, PanelPlan, each_of_panel};
+use crate::learn::discriminant::Linear;
+use crate::learn::evaluate::cells_needed::{self, Draw};
+use crate::learn::evaluate::roc::{self, Unit};
+use crate::learn::evaluate::{self, CellFeatures, Scored, batch, permutation, score_with};
+use crate::learn::lbp;
+use crate::learn::report::{self, Findings, Fold, Row};
+use crate::simulate::Panel;
+use crate::units::{PixelSize, PointPx};
+use anyhow::Context as _;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Arguments of `evaluate model`.
+///
+/// The cells come from a simulated panel; take another seed than the model was trained on.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model bundle.
+    #[arg(long, default_value = "models/compact")]
+    pub bundle: PathBuf,
+    /// Seed of the simulated panel of tumours and days.
+    #[arg(long, default_value_t = 2)]
+    pub panel: u64,
+    /// Simulated fields of view per day and tumour.
+    #[arg(long, default_value_t = 6)]
+    pub fovs: usize,
+    /// Time points per field.
+    #[arg(long, default_value_t = 4)]
+    pub time_points: usize,
+    /// Minutes between two time points.
+    #[arg(long, default_value_t = 30)]
+    pub stride: usize,
+    /// Which engine describes the crops.
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
+    /// The page, HTML.
+    #[arg(long, default_value = "evaluation.html")]
+    pub out: PathBuf,
+}
+
+/// Engines by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Engine {
+    /// ONNX Runtime when it is there.
+    Auto,
+    /// The built-in one.
+    Rten,
+}
+
+/// Crops that are described at a time.
+const AT_ONCE: usize = 32;
+/// Cells of each class from which the panel's best possible area is computed.
+const BAYES_CELLS: usize = 60_000;
+/// Farthest that an outlined cell's centre may lie from the window's, px.
+const NEAR_PX: f64 = 30.0;
+
+/// One picture of the panel, with what the baselines need.
+struct Seen {
+    origin: Origin,
+    /// 256 grey values: crops are whole 255ths.
+    grey: Vec<u8>,
+    texture: Vec<f64>,
+    shape: Option<Vec<f64>>,
+}
+
+/// Evaluates and writes the page.
+///
+/// # Errors
+/// When the bundle cannot be loaded or the page cannot be written.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let engine = match args.engine {
+        Engine::Auto => EngineChoice::Auto,
+        Engine::Rten => EngineChoice::Rten,
+    };
+    let settings = InferSettings { bundle: args.bundle.clone(), engine, ..InferSettings::default() };
+    let mut model = Model::load(&settings)?;
+    let plan = PanelPlan { seed: args.panel, fovs: args.fovs, time_points: args.time_points, stride: args.stride };
+    let seen = each_of_panel(plan, see);
+    let inferences = describe(&mut model, &seen)?;
+    let findings = find(args, &model, &seen, &inferences)?;
+    for row in &findings.rows {
+        let (cell, call) = (row.cell, row.call);
+        say(&format!(
+            "{:<48} auc per cell {:.4} ({:.4} to {:.4}), right calls from 20 cells {:.4} ({:.4} to {:.4})",
+            row.name, cell.value, cell.low, cell.high, call.value, call.low, call.high
+        ))?;
+    }
+    if let Some(bayes) = findings.bayes_auc {
+        say(&format!("best possible area per cell: {bayes:.4}"))?;
+    }
+    std::fs::write(&args.out, report::html(&findings)).with_context(|| format!("write {}", args.out.display()))?;
+    say(&format!("page      {}", args.out.display()))?;
+    Ok(())
+}
+
+fn see(plane: &Plane, crop: &Crop, origin: Origin) -> Seen {
+    let grey = crop.pixels().iter().map(|value| (value * 255.0).round() as u8).collect();
+    Seen { origin, grey, texture: lbp::histogram(crop), shape: shape(plane) }
+}
+
+/// The seven shape features of method.md 8, of the cell in the middle of a window; `None` when none is outlined there.
+fn shape(plane: &Plane) -> Option<Vec<f64>> {
+    let middle = PointPx { x: plane.width_px() as f64 / 2.0, y: plane.height_px() as f64 / 2.0 };
+    let frame = frame::correct::correct(plane.clone(), PixelSize::PAPER);
+    let found = cells::find(&frame, &DetectSettings::new(PixelSize::PAPER));
+    let near = found.cells.iter().map(|cell| (cell.centroid.distance_px(middle), cell)).filter(|near| near.0 < NEAR_PX);
+    let (_, cell) = near.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    let s = cell.shape;
+    let narrow = s.minor_axis_um / s.major_axis_um.max(f64::MIN_POSITIVE);
+    let axes = [s.major_axis_um, s.minor_axis_um, narrow];
+    Some([[s.area_um2, s.eccentricity, s.perimeter_um, s.solidity].as_slice(), &axes].concat())
+}
+
+fn describe(model: &mut Model, seen: &[Seen]) -> anyhow::Result<Vec<Inference>> {
+    let mut all = Vec::with_capacity(seen.len());
+    for chunk in seen.chunks(AT_ONCE) {
+        let crops: Vec<Crop> = chunk
+            .iter()
+            .filter_map(|seen| Crop::new(seen.grey.iter().map(|grey| f32::from(*grey) / 255.0).collect()))
+            .collect();
+        all.extend(model.describe(&crops)?);
+    }
+    Ok(all)
+}
+
+fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> anyhow::Result<Findings> {
+    let origins: Vec<Origin> = seen.iter().map(|seen| seen.origin.clone()).collect();
+    let latents: Vec<Vec<f64>> =
+        inferences.iter().map(|i| i.latent.iter().map(|value| f64::from(*value)).collect()).collect();
+    let cells = evaluate::pool(&origins, &latents);
+    let discriminant = &model.bundle().facts.discriminant;
+    let own = Linear { weights: discriminant.weights.clone(), bias: discriminant.bias };
+    let by_bundle = score_with(&own, &cells);
+    let refitted = evaluate::leave_each_out(&cells, evaluate::unchanged)?;
+    let aligned = evaluate::leave_each_out(&cells, batch::align)?;
+    let textures: Vec<Vec<f64>> = seen.iter().map(|seen| seen.texture.clone()).collect();
+    let texture = evaluate::by_median(evaluate::pool(&origins, &textures));
+    let (outlined, shapes): (Vec<Origin>, Vec<Vec<f64>>) =
+        seen.iter().filter_map(|seen| Some((seen.origin.clone(), seen.shape.clone()?))).unzip();
+    let shape = evaluate::pool(&outlined, &shapes);
+    let without = "descriptor, discriminant refitted";
+    let mut rows = vec![
+        row("bundle as it is", &by_bundle, Some(&cells)),
+        row(without, &refitted, Some(&cells)),
+        row("descriptor, aligned by day, refitted", &aligned, Some(&batch::align(&cells, ""))),
+        row("texture: LBP, 40 features", &evaluate::leave_each_out(&texture, evaluate::unchanged)?, Some(&texture)),
+    ];
+    if !shape.is_empty() {
+        let name = format!("shape: 7 features, {} of {} cells outlined", shape.len(), cells.len());
+        rows.push(row(&name, &evaluate::leave_each_out(&shape, evaluate::unchanged)?, Some(&shape)));
+    }
+    let withheld = inferences.iter().filter(|inference| inference.withheld.is_some()).count();
+    let bundle = model.bundle();
+    Ok(Findings {
+        model: format!("{} {}", bundle.name, bundle.version),
+        identity: bundle.identity.clone(),
+        data: format!(
+            "{} pictures of {} simulated cells: panel {}, 8 tumours over 6 days",
+            seen.len(),
+            cells.len(),
+            args.panel
+        ),
+        simulated: true,
+        bayes_auc: Some(Panel::new(args.panel).bayes_auc(BAYES_CELLS, 2)),
+        rows,
+        folds: folds(&cells, &refitted),
+        curves: vec![
+            ("bundle, by cell".to_owned(), cells_needed::curve(&by_bundle, Draw::Cells, 1)),
+            ("bundle, by field of view".to_owned(), cells_needed::curve(&by_bundle, Draw::Fovs, 1)),
+            ("refitted, by field of view".to_owned(), cells_needed::curve(&refitted, Draw::Fovs, 1)),
+        ],
+        calibration: calibration(&by_bundle),
+        permutation: permutation::test(&cells, 1),
+        withheld: withheld as f64 / inferences.len().max(1) as f64,
+        command: format!("cytowatch {}", std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
+    })
+}
+
+fn row(name: &str, scored: &[Scored], cells: Option<&[CellFeatures]>) -> Row {
+    Row {
+        name: name.to_owned(),
+        frame: roc::estimate(scored, Unit::Frame, 1),
+        cell: roc::estimate(scored, Unit::Cell, 1),
+        sample: roc::estimate(scored, Unit::Sample, 1),
+        call: cells_needed::right_from(scored, 20, Draw::Fovs, 1),
+        clustering: cells.map(batch::by_day),
+    }
+}
+
+fn folds(cells: &[CellFeatures], scored: &[Scored]) -> Vec<Fold> {
+    let of = |sample: &String| {
+        let judged: Vec<&Scored> = scored.iter().filter(|cell| cell.origin.sample == *sample).collect();
+        let days: BTreeSet<String> = judged.iter().map(|cell| cell.origin.day.clone()).collect();
+        let scores = judged.iter().map(|cell| crate::infer::discriminant::score(cell.logit));
+        Fold {
+            sample: sample.clone(),
+            high: judged.first().is_some_and(|cell| cell.high),
+            training_cells: cells
+                .iter()
+                .filter(|c| c.origin.sample != *sample && !days.contains(&c.origin.day))
+                .count(),
+            held_out_cells: judged.len(),
+            mean_score: scores.sum::<f64>() / judged.len().max(1) as f64,
+            days: days.into_iter().collect(),
+        }
+    };
+    evaluate::samples(cells).iter().map(of).collect()
+}
+
+/// Mean score, share of high cells and their number in each tenth of the score.
+fn calibration(scored: &[Scored]) -> Vec<(f64, f64, usize)> {
+    let scores: Vec<(f64, bool)> =
+        scored.iter().map(|cell| (crate::infer::discriminant::score(cell.logit), cell.high)).collect();
+    let tenth = |number: u8| {
+        let within = |score: f64| (score * 10.0).min(9.0) as u8 == number;
+        let inside: Vec<&(f64, bool)> = scores.iter().filter(|cell| within(cell.0)).collect();
+        let count = inside.len() as f64;
+        let mean = inside.iter().map(|cell| cell.0).sum::<f64>() / count;
+        (count > 0.0).then(|| (mean, inside.iter().filter(|cell| cell.1).count() as f64 / count, inside.len()))
+    };
+    (0..10).filter_map(tenth).collect()
+}

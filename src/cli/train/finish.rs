@@ -1,0 +1,184 @@
+//! After training: the discriminant, the limits, what the model is worth, and the bundle.
+
+use super::{Args, training};
+use crate::cells::{CROP_SIDE_PX, Crop};
+use crate::cli::say;
+use crate::infer::builtin::Builtin;
+use crate::infer::bundle::{self, Author, CropRule, Draft, Facts, Measured, TestTensors, Training};
+use crate::infer::engine::Engine as _;
+use crate::infer::onnx_graph;
+use crate::learn::autoencoder::Autoencoder;
+use crate::learn::bundle::{
+    calibrated, cells_of, describe, distance_limit, features, measured, statistics, withheld_share,
+};
+use crate::learn::dataset::{PanelPlan, Pictures};
+use crate::learn::evaluate::{self, roc, score_with};
+use crate::learn::sketch;
+use crate::learn::trainer::{self, Material, State, TrainSettings};
+use crate::simulate::Panel;
+use anyhow::{Context as _, ensure};
+
+/// Cells of each class from which the panel's best possible AUC is computed.
+const BAYES_CELLS: usize = 60_000;
+/// Largest difference between the exported networks and the trainer's own.
+const EXPORT_TOLERANCE: f32 = 1e-4;
+
+pub(super) fn write(args: &Args, state: State, material: Material<'_>, settings: &TrainSettings) -> anyhow::Result<()> {
+    let mut net = state.best;
+    trainer::settle(&mut net, material, settings);
+    let pictures = material.pictures;
+    let latents = describe(&net, pictures);
+    let all = features(&latents);
+    let training = cells_of(pictures.origins(), &all, material.training);
+    let of = |indices: &[usize]| indices.iter().filter_map(|index| latents.get(*index)).copied().collect::<Vec<_>>();
+    let rule = calibrated(&training).context("fit the discriminant")?;
+    let statistics = statistics(&of(material.training));
+    let validity = distance_limit(&statistics, &of(material.held_out))?;
+    let inside = score_with(&rule, &cells_of(pictures.origins(), &all, material.held_out));
+    say(&format!("cells     {} trained on, {} held out", training.len(), inside.len()))?;
+    say(&format!("held out  cells of the same tumours and days: auc {:.4}", roc::of_cells(&inside)))?;
+    let mut facts = Facts {
+        software_version: env!("CARGO_PKG_VERSION").to_owned(),
+        network: Some(net.spec()),
+        crop: CropRule::default(),
+        latent: statistics,
+        discriminant: rule.clone().into_bundle().context("the discriminant is not on 56 features")?,
+        validity,
+        training: Training {
+            data: data(args),
+            simulated: args.crops.is_none(),
+            split: SPLIT.to_owned(),
+            crop_count: material.training.len() as u64,
+            cell_count: training.len() as u64,
+            command: Some(command()),
+        },
+        measured: Vec::new(),
+    };
+    let mut notes = String::new();
+    if args.crops.is_none() {
+        let plan = PanelPlan { seed: args.test_panel, fovs: args.test_fovs, ..training::plan(args) };
+        let test = Pictures::of_panel(plan, pictures.side_px())?;
+        let test_latents = describe(&net, &test);
+        let cells = evaluate::pool(test.origins(), &features(&test_latents));
+        facts.measured = measured(&score_with(&rule, &cells), HELD_OUT);
+        let bayes = Panel::new(args.test_panel).bayes_auc(BAYES_CELLS, 2);
+        notes = format!(
+            "Measured on {} cells of panel {}. The best AUC per cell that anyone can reach there is {bayes:.3}. Of its \
+             pictures {:.2} % lie beyond the distance limit.\n",
+            cells.len(),
+            args.test_panel,
+            100.0 * withheld_share(&facts, &test_latents)?
+        );
+        for line in facts.measured.iter().map(line).chain([notes.trim().to_owned()]) {
+            say(&line)?;
+        }
+    }
+    let (encoder, decoder) = net.weights();
+    let encoder = onnx_graph::encoder(net.spec(), &encoder)?;
+    let decoder = onnx_graph::decoder(net.spec(), &decoder)?;
+    let tests = tests(&net, pictures, material.held_out, (&encoder, &decoder))?;
+    let draft = Draft {
+        name: args.name.clone(),
+        version: args.model_version.clone(),
+        description: DESCRIPTION.to_owned(),
+        authors: vec![Author { name: "cytowatch".to_owned() }],
+        license: "MIT".to_owned(),
+        cite: Vec::new(),
+        card: card(args, &facts, &notes),
+        facts,
+        encoder,
+        decoder,
+        tests,
+    };
+    bundle::write(&args.out, &draft)?;
+    let picture = args.out.with_extension("training.png");
+    sketch::draw(&net, pictures, material.held_out, &state.history).save(&picture).context("write the picture")?;
+    say(&format!("bundle    {}", args.out.display()))?;
+    say(&format!("picture   {}", picture.display()))?;
+    Ok(())
+}
+
+const DESCRIPTION: &str = "Adversarial autoencoder and linear discriminant for label-free phase-contrast crops of single \
+    cells, trained on simulated cells. Not a diagnostic.";
+const SPLIT: &str = "autoencoder and discriminant on the first fields of view of every day and tumour; early stop and \
+    distance limit on the last fields";
+const HELD_OUT: &str = "all tumours and days: measured on another simulated panel";
+
+/// A held-out crop and what the exported networks make of it, which must be what the trainer's own make of it.
+fn tests(
+    net: &Autoencoder,
+    pictures: &Pictures,
+    held_out: &[usize],
+    (encoder, decoder): (&[u8], &[u8]),
+) -> anyhow::Result<TestTensors> {
+    let index = held_out.first().copied().unwrap_or_default();
+    let picture = pictures.batch(&[index]);
+    let crop = whole(&picture, pictures.side_px()).context("a picture has the wrong size")?;
+    let mut engine = Builtin::from_bytes(encoder.to_vec(), decoder.to_vec())?;
+    let latents = engine.embed(std::slice::from_ref(&crop))?;
+    let ours = net.encode(&picture);
+    let largest = ours.iter().flatten().zip(latents.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    ensure!(largest <= EXPORT_TOLERANCE, "the exported encoder differs from the trainer's own by {largest}");
+    say(&format!("export    differs from the trainer's own descriptor by at most {largest:.1e}"))?;
+    let drawn = engine.decode(&latents)?;
+    let latent = latents.first().copied().context("the encoder gave nothing")?;
+    let reconstruction = drawn.into_iter().next().context("the decoder gave nothing")?;
+    Ok(TestTensors { crop, latent, reconstruction })
+}
+
+/// The picture at 256 px: at half resolution every pixel doubled, so that its 2 x 2 means are the picture again.
+fn whole(picture: &[f32], side: usize) -> Option<Crop> {
+    let factor = CROP_SIDE_PX / side;
+    let pixel = |index: usize| {
+        let (x, y) = (index % CROP_SIDE_PX / factor, index / CROP_SIDE_PX / factor);
+        picture.get(y * side + x).copied().unwrap_or_default()
+    };
+    Crop::new((0..CROP_SIDE_PX * CROP_SIDE_PX).map(pixel).collect())
+}
+
+fn data(args: &Args) -> String {
+    match &args.crops {
+        Some(_) => "crops of labelled samples".to_owned(),
+        None => format!(
+            "simulated cells: panel {} of 8 tumours over 6 days, {} fields per day and tumour, {} time points {} minutes \
+             apart",
+            args.panel, args.fovs, args.time_points, args.stride
+        ),
+    }
+}
+
+/// The command line as it was given, without the program's folder.
+fn command() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    format!("cytowatch {}", arguments.join(" "))
+}
+
+fn line(measured: &Measured) -> String {
+    let Measured { quantity, unit, held_out, value, low, high } = measured;
+    format!("{quantity} per {unit}: {value:.4} ({low:.4} to {high:.4}); held out: {held_out}")
+}
+
+fn card(args: &Args, facts: &Facts, notes: &str) -> String {
+    let lines: String = facts.measured.iter().map(|m| format!("- {}\n", line(m))).collect();
+    let warning = if facts.training.simulated {
+        "**Trained on simulated cells. Whatever it says, it says about simulated cells. It is not a diagnostic.**"
+    } else {
+        "**For research only. It is not a diagnostic.**"
+    };
+    format!(
+        "# {}\n\n{warning}\n\nCrop of a phase-contrast frame (70.5 um, 256 x 256, each scaled from its darkest to its \
+         brightest pixel) -> descriptor of 56 numbers -> score of metastatic efficiency, 0..1, high = 1.\n\n\
+         ## Training\n\n{}; {} crops of {} cells. Split: {}.\n\nMade by\n\n```\n{}\n```\n\n\
+         ## Validation\n\n{lines}\n{notes}\nIntervals are 95 %, by bootstrap over samples on days (per sample: over \
+         samples).\n\n## Limits\n\nScores of crops farther from the training set than {:.2} (Mahalanobis distance of the \
+         descriptor) are withheld. Cells of another objective, pixel size, modality or kind of cell are outside what it \
+         was trained on.\n",
+        args.name,
+        facts.training.data,
+        facts.training.crop_count,
+        facts.training.cell_count,
+        facts.training.split,
+        facts.training.command.as_deref().unwrap_or_default(),
+        facts.validity.distance_limit.unwrap_or_default()
+    )
+}

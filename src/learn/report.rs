@@ -1,0 +1,249 @@
+//! The evaluation as one page that stands alone: tables, and plots as SVG inside.
+//!
+//! Takes [`Findings`], gives HTML that needs no network and no script. Every figure names its unit, its interval and what
+//! was held out.
+
+mod plot;
+
+use super::evaluate::batch::Clustering;
+use super::evaluate::cells_needed::Point;
+use super::evaluate::permutation::Permutation;
+use super::evaluate::roc::Estimate;
+use std::fmt::Write as _;
+
+/// One way to tell high from low, and how well it does.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// What was done.
+    pub name: String,
+    /// Area per frame.
+    pub frame: Estimate,
+    /// Area per cell.
+    pub cell: Estimate,
+    /// Area per sample.
+    pub sample: Estimate,
+    /// Share of right calls from 20 cells, drawn by field of view.
+    pub call: Estimate,
+    /// Clustering of the features by day, where it was measured.
+    pub clustering: Option<Clustering>,
+}
+
+/// One fold of the evaluation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fold {
+    /// The sample held out.
+    pub sample: String,
+    /// Its true class: high or not.
+    pub high: bool,
+    /// The days held out with it.
+    pub days: Vec<String>,
+    /// Cells trained on.
+    pub training_cells: usize,
+    /// Cells judged.
+    pub held_out_cells: usize,
+    /// Mean score of its cells by the fold's discriminant, 0..=1.
+    pub mean_score: f64,
+}
+
+/// Everything the page shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Findings {
+    /// Name and version of the model.
+    pub model: String,
+    /// Hash of the bundle.
+    pub identity: String,
+    /// The cells, in a sentence.
+    pub data: String,
+    /// The cells are simulated.
+    pub simulated: bool,
+    /// Best area per cell that anyone can reach, when it is known.
+    pub bayes_auc: Option<f64>,
+    /// All ways, the bundle's own first.
+    pub rows: Vec<Row>,
+    /// Every fold.
+    pub folds: Vec<Fold>,
+    /// Share of right calls by number of cells: name and curve.
+    pub curves: Vec<(String, Vec<Point>)>,
+    /// Score and share of high cells per tenth of the score: `(mean score, share high, cells)`.
+    pub calibration: Vec<(f64, f64, usize)>,
+    /// What exchanged labels reach.
+    pub permutation: Option<Permutation>,
+    /// Share of pictures beyond the model's distance limit.
+    pub withheld: f64,
+    /// The command that makes this page.
+    pub command: String,
+}
+
+const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a;\
+    background:#fff}h1{font-size:1.5rem}h2{font-size:1.15rem;margin-top:2rem}table{border-collapse:collapse;width:100%}\
+    th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:right}th:first-child,td:first-child{text-align:left}\
+    .note{color:#555}.warn{border-left:4px solid #b45309;padding:.4rem .8rem;background:#fef3c7}svg{max-width:100%;height:auto}\
+    code{word-break:break-all}";
+
+/// The page.
+pub fn html(findings: &Findings) -> String {
+    let mut page = String::new();
+    // Writing into a String cannot fail; the results are dropped by `let` on purpose.
+    let mut add = |text: &str| page.push_str(text);
+    add("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>cytowatch: evaluation</title><style>");
+    add(STYLE);
+    add("</style><h1>How well the model tells high from low</h1>");
+    add(&format!(
+        "<p>{}<br><span class=\"note\">bundle <code>{}</code></span><br>{}</p>",
+        escape(&findings.model),
+        escape(&findings.identity),
+        escape(&findings.data)
+    ));
+    if findings.simulated {
+        add(
+            "<p class=\"warn\">All cells here are simulated. The figures say how well the method works on the simulator; \
+             they say nothing about patients. This is not a diagnostic.</p>",
+        );
+    }
+    add("<h2>Areas under the curve</h2>");
+    add(&areas(findings));
+    add(
+        "<h2>How many cells a call needs</h2><p class=\"note\">Share of right calls from the mean of so many held-out cells, \
+         drawn with replacement 1,000 times per sample and day; a call is high when the mean logit is above 0. By cell: each \
+         on its own. By field of view: whole fields, as a microscope gives them; what cells of a field and day share, more \
+         of them cannot remove.</p>",
+    );
+    add(&plot::curves(&findings.curves));
+    add("<h2>Folds</h2><p class=\"note\">Each sample is held out once, with every day on which it was imaged: the \
+         discriminant has seen neither the sample nor the day.</p>");
+    add(&folds(findings));
+    add(
+        "<h2>Is a score a probability?</h2><p class=\"note\">The bundle's score per cell, in tenths, against the share of \
+         cells that are of a high sample; on the line it is one (where both classes are equally frequent).</p>",
+    );
+    add(&plot::calibration(&findings.calibration));
+    if let Some(permutation) = &findings.permutation {
+        add(&permuted(permutation));
+    }
+    add(&format!(
+        "<h2>Validity</h2><p>{:.2} % of these pictures lie beyond the bundle's distance limit; their scores would be \
+         withheld.</p><p class=\"note\">Made by <code>{}</code></p></html>\n",
+        100.0 * findings.withheld,
+        escape(&findings.command)
+    ));
+    page
+}
+
+fn areas(findings: &Findings) -> String {
+    let mut text = String::from(
+        "<table><tr><th>method</th><th>per frame</th><th>per cell</th><th>per sample</th><th>right calls, 20 cells</th>\
+         <th>day clustering, CH</th><th>DB</th></tr>",
+    );
+    for row in &findings.rows {
+        let (ch, db) = row.clustering.map_or((String::new(), String::new()), |clustering| {
+            (format!("{:.1}", clustering.calinski_harabasz), format!("{:.1}", clustering.davies_bouldin))
+        });
+        let cells = [estimate(row.frame), estimate(row.cell), estimate(row.sample), estimate(row.call), ch, db];
+        let cells: String = cells.iter().fold(String::new(), |all, cell| all + "<td>" + cell + "</td>");
+        let _ = write!(text, "<tr><td>{}</td>{cells}</tr>", escape(&row.name));
+    }
+    text.push_str(
+        "</table><p class=\"note\">In brackets: 95 % interval, resampling whole samples on days (per sample: samples). \
+         Per sample: mean logit of its cells. CH (Calinski-Harabasz): lower means less clustered by day; DB \
+         (Davies-Bouldin): higher.</p>",
+    );
+    if let (Some(bayes), Some(row)) = (findings.bayes_auc, findings.rows.first()) {
+        let share = row.cell.value / bayes;
+        let _ = write!(
+            text,
+            "<p>From the true hallmarks of one cell the best possible area per cell is {bayes:.3}; the bundle reaches \
+             {:.3}, which is {share:.2} of it.</p>",
+            row.cell.value
+        );
+    }
+    text
+}
+
+fn folds(findings: &Findings) -> String {
+    let mut text = String::from(
+        "<table><tr><th>sample</th><th>class</th><th>mean score</th><th>cells judged</th><th>cells trained on</th>\
+         <th>days held out</th></tr>",
+    );
+    for fold in &findings.folds {
+        let _ = write!(
+            text,
+            "<tr><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            escape(&fold.sample),
+            if fold.high { "high" } else { "low" },
+            fold.mean_score,
+            fold.held_out_cells,
+            fold.training_cells,
+            escape(&fold.days.join(", "))
+        );
+    }
+    text + "</table>"
+}
+
+fn permuted(permutation: &Permutation) -> String {
+    let kind = if permutation.complete { "all" } else { "drawn" };
+    format!(
+        "<h2>Would exchanged labels do as well?</h2><p>{} exchanges of the samples' labels ({kind}); p = {:.3}, the smallest \
+         possible being {:.3}.</p>{}",
+        permutation.exchanged.len(),
+        permutation.p_value,
+        1.0 / (permutation.exchanged.len().max(1) as f64),
+        plot::histogram(&permutation.exchanged, permutation.auc)
+    )
+}
+
+fn estimate(estimate: Estimate) -> String {
+    format!("{:.3} ({:.3} to {:.3})", estimate.value, estimate.low, estimate.high)
+}
+
+/// Text that HTML shows as it is.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_stands_alone_and_says_what_it_is() {
+        let point = Estimate { value: 0.7, low: 0.6, high: 0.8 };
+        let findings = Findings {
+            model: "a <model>".to_owned(),
+            identity: "abc".to_owned(),
+            data: "cells".to_owned(),
+            simulated: true,
+            bayes_auc: Some(0.75),
+            rows: vec![Row {
+                name: "bundle".to_owned(),
+                frame: point,
+                cell: point,
+                sample: point,
+                call: point,
+                clustering: Some(Clustering { davies_bouldin: 5.0, calinski_harabasz: 7.0 }),
+            }],
+            folds: vec![Fold {
+                sample: "m901".to_owned(),
+                high: true,
+                days: vec!["260105".to_owned()],
+                training_cells: 10,
+                held_out_cells: 5,
+                mean_score: 0.61,
+            }],
+            curves: vec![(
+                "by cell".to_owned(),
+                vec![Point { cells: 1, right: point }, Point { cells: 20, right: point }],
+            )],
+            calibration: vec![(0.3, 0.25, 10), (0.7, 0.8, 12)],
+            permutation: Some(Permutation { auc: 0.7, exchanged: vec![0.4, 0.5, 0.7], p_value: 0.333, complete: true }),
+            withheld: 0.004,
+            command: "cytowatch evaluate model".to_owned(),
+        };
+        let page = html(&findings);
+        assert!(page.contains("a &lt;model&gt;") && page.contains("not a diagnostic") && page.contains("0.93 of it"));
+        assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
+        for tag in ["svg", "table", "p", "h2", "text"] {
+            let count = |what: String| page.matches(&what).count();
+            assert_eq!(count(format!("<{tag}>")) + count(format!("<{tag} ")), count(format!("</{tag}>")), "{tag}");
+        }
+    }
+}
