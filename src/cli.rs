@@ -2,9 +2,11 @@
 
 pub mod backfill;
 pub mod certify;
+pub mod changes;
 pub mod check;
 pub mod demo;
 pub mod doctor;
+pub mod drift;
 pub mod embed;
 pub mod evaluate;
 pub mod explain;
@@ -73,6 +75,10 @@ pub enum Command {
     Explain(explain::Args),
     /// Say what became of every frame of a session, and whether anything is unexplained.
     Certify(certify::Args),
+    /// List when followed cells go from low to high or back.
+    Changes(changes::Args),
+    /// Say whether each day's light and descriptors are like the training set and the day before.
+    Drift(drift::Args),
     /// Check a model bundle and say what it is.
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
@@ -136,6 +142,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Embed(args) => embed::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Certify(args) => certify::run(args),
+        Command::Changes(args) => changes::run(args),
+        Command::Drift(args) => drift::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Train(args) => train::run(args),
