@@ -28,6 +28,9 @@ pub struct Args {
     /// Mean logit of cells known to be high.
     #[arg(long, default_value_t = 0.5, allow_negative_numbers = true)]
     pub high_logit: f64,
+    /// Leave out changes less sure than this, 0 to 1.
+    #[arg(long, default_value_t = 0.5)]
+    pub least_confidence: f64,
     /// The CSV to write; standard output when absent.
     #[arg(long, short)]
     pub out: Option<PathBuf>,
@@ -73,6 +76,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut changes = 0;
     for track in &tracks {
         for change in follow(&dynamics, &track.frames).transitions {
+            if change.confidence < args.least_confidence {
+                continue;
+            }
             changes += 1;
             let to = if change.to == Side::High { "high" } else { "low" };
             let place = [track.sample.clone(), track.fov.clone(), track.track_number.to_string()];
