@@ -20,6 +20,7 @@ pub mod simulate;
 pub mod status;
 mod table;
 pub mod train;
+pub mod verify;
 
 use crate::daemon::DaemonError;
 use crate::settings::{Settings, SettingsError};
@@ -73,6 +74,8 @@ pub enum Command {
     Embed(embed::Args),
     /// Draw what the model sees: reconstructions, ways between cells, exaggerated features.
     Explain(explain::Args),
+    /// Recompute a stored session from its files, and prove the same bits or list what differs.
+    Verify(verify::Args),
     /// Say what became of every frame of a session, and whether anything is unexplained.
     Certify(certify::Args),
     /// List when followed cells go from low to high or back.
@@ -141,6 +144,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Certify(args) => certify::run(args),
         Command::Changes(args) => changes::run(args),
         Command::Drift(args) => drift::run(args),

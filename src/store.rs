@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod query;
 pub mod record;
 pub mod series;
+pub mod stored;
 pub mod summary;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};

@@ -54,7 +54,7 @@ struct Followed {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     ensure!(args.interval_min > 0.0, "--interval-min must be positive");
     let database = args.config.settings()?.store.database;
-    let tracks = super::runtime()?.block_on(async {
+    let tracks = super::block_on(async {
         let readers = store::open_read_only(&database).await?;
         let named = sessions_named(&readers, &args.session).await?;
         let session = super::certify::the_one(&args.session, &named)?.session_id;

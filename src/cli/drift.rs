@@ -50,7 +50,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             None
         }
     };
-    let days = super::runtime()?.block_on(async {
+    let days = super::block_on(async {
         let readers = store::open_read_only(&settings.store.database).await?;
         let bundle = bundle(&readers).await?.context("no model has scored anything in this database yet")?;
         anyhow::Ok(days(&readers, bundle.bundle_id, args.reference_sample.as_deref()).await?)

@@ -118,6 +118,7 @@ pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
         super::alerts::ALL,
         super::facts::ALL,
         super::series::ALL,
+        super::stored::ALL,
     ]
     .into_iter()
     .flatten()

@@ -67,7 +67,7 @@ fn cells(args: &Args, session: &str) -> anyhow::Result<BTreeMap<String, Vec<Trac
     let database = args.database.clone();
     let config = ConfigArgs { config: args.model.config.clone(), folder: None, database };
     let database = config.settings()?.store.database;
-    crate::cli::runtime()?.block_on(async {
+    crate::cli::block_on(async {
         let readers = store::open_read_only(&database).await?;
         let bundle = bundle(&readers).await?.context("no model has scored anything in this database yet")?;
         let chosen = match session {
