@@ -9,7 +9,6 @@ use crate::settings::Settings;
 use crate::store;
 use crate::store::facts::sessions_named;
 use crate::store::stored::{StoredRun, stored_cells, stored_frames, stored_runs};
-use crate::track::TrackSettings;
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum as _;
 use std::collections::BTreeMap;
