@@ -2,9 +2,11 @@
 
 pub mod backfill;
 pub mod certify;
+pub mod changes;
 pub mod check;
 pub mod demo;
 pub mod doctor;
+pub mod drift;
 pub mod embed;
 pub mod evaluate;
 pub mod evaluate_cells;
@@ -20,6 +22,7 @@ pub mod simulate;
 pub mod status;
 mod table;
 pub mod train;
+pub mod verify;
 
 use crate::daemon::DaemonError;
 use crate::settings::{Settings, SettingsError};
@@ -73,8 +76,14 @@ pub enum Command {
     Embed(embed::Args),
     /// Draw what the model sees: reconstructions, ways between cells, exaggerated features.
     Explain(explain::Args),
+    /// Recompute a stored session from its files, and prove the same bits or list what differs.
+    Verify(verify::Args),
     /// Say what became of every frame of a session, and whether anything is unexplained.
     Certify(certify::Args),
+    /// List when followed cells go from low to high or back.
+    Changes(changes::Args),
+    /// Say whether each day's light and descriptors are like the training set and the day before.
+    Drift(drift::Args),
     /// Check a model bundle and say what it is.
     Model(model::Args),
     /// Fetch ONNX Runtime, and say which one would be loaded.
@@ -137,7 +146,10 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Export(args) => export::run(args),
         Command::Embed(args) => embed::run(args),
         Command::Explain(args) => explain::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Certify(args) => certify::run(args),
+        Command::Changes(args) => changes::run(args),
+        Command::Drift(args) => drift::run(args),
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Train(args) => train::run(args),

@@ -5,6 +5,7 @@
 //! ([`mod@traverse`]), and which feature is worth it ([`mod@rank`]). A decoded picture shows what the decoder learned, not a
 //! cell: where the score is withheld, it is a picture of nothing.
 
+pub mod drivers;
 pub mod interpolate;
 pub mod rank;
 pub mod strip;

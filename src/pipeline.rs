@@ -19,6 +19,7 @@ pub mod persist;
 pub mod recorder;
 pub mod reread;
 pub mod score;
+pub mod verify;
 pub mod watcher;
 
 use crate::id::FrameId;

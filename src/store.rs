@@ -8,6 +8,8 @@ pub mod facts;
 pub mod ledger;
 pub mod query;
 pub mod record;
+pub mod series;
+pub mod stored;
 pub mod summary;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};

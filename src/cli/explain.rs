@@ -1,11 +1,13 @@
 //! `cytowatch explain`: what the model sees, as pictures and tables.
 
+mod rank;
+
 use super::model::ModelArgs;
 use super::say;
 use super::table::Table;
 use crate::cells::Crop;
 use crate::explain::interpolate::interpolate;
-use crate::explain::rank::rank;
+use crate::explain::rank::rank as rank_by_model;
 use crate::explain::traverse::{Shift, shifts, traverse};
 use crate::explain::{latent, read_crop, reconstruct, shown_score, strip};
 use anyhow::Context as _;
@@ -23,11 +25,9 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List the latent features by how strongly they go with the score, by the model itself.
-    Rank {
-        /// The model.
-        #[command(flatten)]
-        model: ModelArgs,
-    },
+    ///
+    /// With `--session`, over the cells of that session: correlation per sample and bootstrap.
+    Rank(rank::Args),
     /// Draw crops beside what the decoder makes of their descriptors.
     Reconstruct {
         /// Crops: PNG files of 256 x 256 gray pixels.
@@ -86,22 +86,13 @@ struct Common {
 /// When the model cannot be loaded, a crop cannot be read, or a result cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     match &args.command {
-        Command::Rank { model } => list(model),
+        Command::Rank(args) => rank::run(args),
         Command::Reconstruct { crops, common } => draw_reconstructions(crops, common),
         Command::Interpolate { a, b, steps, common } => draw_way(a, b, *steps, common),
         Command::Traverse { crop, feature, reach, step, common } => {
             draw_shifts(crop, feature, &shifts(*reach, *step)?, common)
         }
     }
-}
-
-fn list(model: &ModelArgs) -> anyhow::Result<()> {
-    let model = model.load()?;
-    say("feature  correlation  prominence")?;
-    for drive in rank(&model.bundle().facts) {
-        say(&format!("{:>7}{:>13.3}{:>12.2}", drive.feature, drive.correlation, drive.prominence))?;
-    }
-    Ok(())
 }
 
 fn draw_reconstructions(files: &[PathBuf], common: &Common) -> anyhow::Result<()> {
@@ -137,7 +128,7 @@ fn draw_way(a: &Path, b: &Path, steps: usize, common: &Common) -> anyhow::Result
 
 fn draw_shifts(file: &Path, features: &[usize], shifts: &[f64], common: &Common) -> anyhow::Result<()> {
     let mut model = common.model.load()?;
-    let strongest = rank(&model.bundle().facts).first().map(|drive| drive.feature);
+    let strongest = rank_by_model(&model.bundle().facts).first().map(|drive| drive.feature);
     let features = if features.is_empty() { strongest.into_iter().collect() } else { features.to_vec() };
     let latent = latent(&mut model, &read_crop(file)?)?;
     let mut found: Vec<(usize, Vec<Shift>)> = Vec::new();

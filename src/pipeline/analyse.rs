@@ -4,12 +4,13 @@
 
 use super::job::{Analysed, Found, Job, Outcome};
 use crate::cells::{self, DetectSettings};
-use crate::frame::{self, read::ReadError};
+use crate::frame::{self, Plane, read::ReadError};
 use crate::status::{Stage, Status, monotonic_now};
 use crate::units::{PixelSize, PixelSizeError};
 use crate::watch::complete::Stamp;
 use async_channel::{Receiver, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use thiserror::Error;
 
 /// Why a frame has no cells to show.
@@ -91,15 +92,7 @@ fn analyse(job: &Job, optics: Optics) -> Outcome<Box<Found>> {
 }
 
 fn read_and_find(job: &Job, optics: Optics) -> Result<Found, AnalyseError> {
-    let mut source = frame::read::open(&job.path)?;
-    let told = source.planes().get(job.plane_index).and_then(|plane| plane.pixel_size_um);
-    let pixel_size = match (optics.pixel_size, told) {
-        (Some(configured), _) => configured,
-        (None, Some(um)) => PixelSize::new(um).map_err(AnalyseError::PixelSize)?,
-        (None, None) => return Err(AnalyseError::NoPixelSize),
-    };
-    let plane = source.read(job.plane_index)?;
-    drop(source);
+    let (plane, pixel_size) = read_plane(&job.path, job.plane_index, optics)?;
     // The second look: what was read is the version that was found complete. A container that grows at its end keeps
     // its earlier planes.
     let now = Stamp::look(&job.path).map_err(|source| ReadError::from_io(&job.path, source))?;
@@ -107,11 +100,35 @@ fn read_and_find(job: &Job, optics: Optics) -> Result<Found, AnalyseError> {
     if !job.stamp.is_same(now) && !grew {
         return Err(AnalyseError::Changed);
     }
+    Ok(find_in(plane, pixel_size, optics))
+}
+
+/// The cells of a frame whose file is at rest.
+///
+/// # Errors
+/// When the file cannot be read or nobody knows how large a pixel is.
+pub(super) fn find_cells(path: &Path, plane_index: usize, optics: Optics) -> Result<Found, AnalyseError> {
+    let (plane, pixel_size) = read_plane(path, plane_index, optics)?;
+    Ok(find_in(plane, pixel_size, optics))
+}
+
+fn read_plane(path: &Path, plane_index: usize, optics: Optics) -> Result<(Plane, PixelSize), AnalyseError> {
+    let mut source = frame::read::open(path)?;
+    let told = source.planes().get(plane_index).and_then(|plane| plane.pixel_size_um);
+    let pixel_size = match (optics.pixel_size, told) {
+        (Some(configured), _) => configured,
+        (None, Some(um)) => PixelSize::new(um).map_err(AnalyseError::PixelSize)?,
+        (None, None) => return Err(AnalyseError::NoPixelSize),
+    };
+    Ok((source.read(plane_index)?, pixel_size))
+}
+
+fn find_in(plane: Plane, pixel_size: PixelSize, optics: Optics) -> Found {
     let size_px = (plane.width_px(), plane.height_px());
     let corrected = frame::correct(plane, pixel_size);
     let settings = DetectSettings { cell_diameter_um: optics.cell_diameter_um, ..DetectSettings::new(pixel_size) };
     let cells = cells::find(&corrected, &settings);
-    Ok(Found { size_px, pixel_size, quality: corrected.quality, cells })
+    Found { size_px, pixel_size, quality: corrected.quality, cells }
 }
 
 /// What a panic said.

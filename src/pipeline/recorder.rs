@@ -5,7 +5,7 @@
 
 use super::job::{Done, End, Found, Job, Outcome, Scored, Ticket};
 use super::persist::{Patience, persist};
-use crate::cells::FrameVerdict;
+use crate::cells::{FoundCells, FrameVerdict};
 use crate::id::{BundleId, FovId, FrameId, RunId, TimeIndex};
 use crate::infer::Inference;
 use crate::status::{Stage, Status, monotonic_now, unix_ms};
@@ -152,19 +152,8 @@ impl Recorder {
 
     async fn record(&mut self, job: &Job, found: Found, inferences: Vec<Option<Inference>>) -> Result<(), StoreError> {
         let next = job.next;
-        let usable = found.cells.verdict == FrameVerdict::Usable;
         let mut linker = self.linker(next.fov, self.track.at(found.pixel_size)).await?;
-        // An unusable frame has no cells to link; it is a gap that the linker bridges or not.
-        let tracks: Vec<Option<CellTrack>> = if next.linkable && usable {
-            let seen: Vec<Observation> = found.cells.cells.iter().map(Observation::from).collect();
-            linker
-                .link(next.time, &seen)
-                .iter()
-                .map(|link| Some(CellTrack { number: link.number, parent: link.parent }))
-                .collect()
-        } else {
-            vec![None; found.cells.cells.len()]
-        };
+        let tracks = linked_cells(&mut linker, next.time, next.linkable, &found.cells);
         let linker_state = if next.linkable { Some(state_text(&linker)?) } else { None };
         let cells: Vec<CellRecord> = found
             .cells
@@ -249,7 +238,23 @@ fn state_text(linker: &Linker) -> Result<String, StoreError> {
         .map_err(|error| StoreError::Unreadable { what: format!("the tracking memory cannot be written: {error}") })
 }
 
-fn cell_score(inference: &Inference, verdict: FrameVerdict) -> CellScore {
+/// The tracks of a frame's cells; the linker moves on when the frame can be linked.
+pub(super) fn linked_cells(
+    linker: &mut Linker,
+    time: TimeIndex,
+    linkable: bool,
+    found: &FoundCells,
+) -> Vec<Option<CellTrack>> {
+    // An unusable frame has no cells to link; it is a gap that the linker bridges or not.
+    if !linkable || found.verdict != FrameVerdict::Usable {
+        return vec![None; found.cells.len()];
+    }
+    let seen: Vec<Observation> = found.cells.iter().map(Observation::from).collect();
+    let links = linker.link(time, &seen);
+    links.iter().map(|link| Some(CellTrack { number: link.number, parent: link.parent })).collect()
+}
+
+pub(super) fn cell_score(inference: &Inference, verdict: FrameVerdict) -> CellScore {
     let withheld = match verdict {
         FrameVerdict::Usable | FrameVerdict::Empty => inference.withheld.map(crate::infer::Withheld::code),
         FrameVerdict::OutOfFocus => Some("frame_out_of_focus"),

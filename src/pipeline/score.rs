@@ -32,7 +32,10 @@ pub fn score(mut model: Model, found: &Receiver<Analysed>, scored: &Sender<Score
 
 /// One entry for each cell, `None` where it has no crop. The crops are taken out of the cells: they are the only large
 /// thing in them and nobody needs them afterwards.
-fn describe(model: &mut Model, cells: &mut [Cell]) -> Result<Vec<Option<Inference>>, (&'static str, String)> {
+pub(super) fn describe(
+    model: &mut Model,
+    cells: &mut [Cell],
+) -> Result<Vec<Option<Inference>>, (&'static str, String)> {
     let has_crop: Vec<bool> = cells.iter().map(|cell| cell.crop.is_some()).collect();
     let crops: Vec<Crop> = cells.iter_mut().filter_map(|cell| cell.crop.take()).collect();
     let described = catch_unwind(AssertUnwindSafe(|| model.describe(&crops)))

@@ -266,10 +266,8 @@ impl fmt::Display for DriftReport {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{} on {} against {}: ", self.instrument, self.day, self.compared_with)?;
         if self.findings.is_empty() {
-            return match self.shifts.is_empty() {
-                true => write!(out, "light as before; too few fields of view to judge descriptors"),
-                false => write!(out, "no drift"),
-            };
+            let too_few = self.shifts.is_empty();
+            return out.write_str(if too_few { "too few fields of view to judge descriptors" } else { "no drift" });
         }
         let findings: Vec<String> = self.findings.iter().map(ToString::to_string).collect();
         out.write_str(&findings.join("; "))

@@ -1,6 +1,7 @@
 //! Drives the real binary: real files written the way instruments write them, real signals, the real database, a real
 //! browser. One binary, so that it links once.
 
+mod account;
 mod api;
 mod broken;
 mod explain;
