@@ -1,6 +1,7 @@
 //! The real server on port 0 over a seeded database, and a small HTTP client.
 
 use crate::seed::{self, Scale};
+use cytowatch::folder::FolderProbe;
 use cytowatch::serve::live::Live;
 use cytowatch::serve::{self, Parts, ServeSettings, ServeState};
 use cytowatch::status::{Identity, Stage, Status};
@@ -103,7 +104,7 @@ impl TestServer {
             status: Some(Arc::clone(&status)),
             readers: open_read_only(&database).await.unwrap(),
             database,
-            folder: Some(watched),
+            folder: Some(FolderProbe::new(watched)),
             live: Arc::clone(&live),
             read_frame: Arc::new(move |source| Ok(seed::paint(source.frame_id, scale))),
             metrics: None,

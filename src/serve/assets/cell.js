@@ -73,7 +73,7 @@ export function cellView(root, context, [cellId]) {
       h("div", { class: "two" },
         h("div", { class: "stack" },
           panel("Score over time", h("span", { class: "hint push" }, track ? `${count(track.scored_count)} of ${plural(track.cell_count, "frame counts", "frames count")}` : null),
-            h("div", { class: "body" }, points.length > 1 ? timeline([{ name: "score", tone: "var(--muted)", points }], { width: 860, height: 260, dots: true, now: cell.time_index, label: "Score of this cell over time" }) : empty("No score over time", track ? "Its scores are withheld." : "This cell was not followed.", true),
+            h("div", { class: "body" }, points.length > 1 ? timeline([{ name: "score", tone: "var(--muted)", points }], { width: 860, height: 260, dots: true, now: cell.time_index, domain: [track.first_time_index, track.last_time_index], label: "Score of this cell over time" }) : empty("No score over time", track ? "Its scores are withheld." : "This cell was not followed.", true),
               h("p", { class: "hint" }, turns.length ? `Transitions that lasted: ${turns.map((turn) => `to ${turn.to} at t${turn.t}`).join(", ")}.` : points.length > 5 ? "No lasting transition." : ""))),
           shownCells.length > 1 && panel("Over time", h("span", { class: "hint push" }, `t${track.first_time_index} to t${track.last_time_index}`),
             h("div", { class: "crops" }, shownCells.map((one) => h("a", { href: `#/cell/${one.cell_id}`, "aria-current": one.cell_id === cell.cell_id ? "true" : null, "aria-label": `t${one.time_index}, score ${score(one.score)}` },

@@ -4,11 +4,11 @@ import { empty, ghost, h, panel, swap } from "./dom.js";
 import { histogram, interval, timeline } from "./plot.js";
 import { VERDICTS, count, moment, plural, score, words } from "./words.js";
 
-// Distinct also without colour vision; lines carry their names.
-const TONES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8a6bd1", "#7f7f7f"];
+// Neither blue nor orange, which mean low and high; lines carry their names, so colour is only a help.
+const TONES = ["#00936b", "#a06bd6", "#b58900", "#d05c9a", "#5c8f9e", "#8a7f6d", "#4c9f38", "#7d7bd0"];
 
 function callTable(samples) {
-  return h("div", { class: "scroll" }, h("table", { class: "table" },
+  return h("div", { class: "scroll" }, h("table", { class: "table calls" },
     h("thead", {}, h("tr", {}, ["Sample", "Call", "Score and 95 % interval", "Cells", "Fields", "Withheld", "What it would take"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, samples.map((sample) => {
       const call = sample.call;
