@@ -53,20 +53,20 @@ pub struct Parts {
     pub live: Arc<Live>,
 }
 
-/// Keeps alerts until `shutdown` turns true. A database that does not answer is tried again: health shows it.
+/// The webhook of the settings, if there is one.
 ///
 /// # Errors
-/// When the webhook's secret cannot be read.
-pub async fn keep(
-    parts: Parts,
-    settings: AlertSettings,
-    shutdown: watch::Receiver<bool>,
-) -> Result<(), DeliverError> {
-    let webhook = settings
+/// When its secret cannot be read.
+pub fn webhook(settings: &AlertSettings) -> Result<Option<Webhook>, DeliverError> {
+    settings
         .webhook_url
         .as_deref()
         .map(|url| Webhook::new(url, settings.webhook_secret_file.as_deref(), settings.webhook_timeout))
-        .transpose()?;
+        .transpose()
+}
+
+/// Keeps alerts until `shutdown` turns true. A database that does not answer is tried again: health shows it.
+pub async fn keep(parts: Parts, settings: AlertSettings, webhook: Option<Webhook>, shutdown: watch::Receiver<bool>) {
     let mut keeper = Keeper { parts: parts.clone(), settings: settings.clone(), free: VecDeque::new() };
     let looking = every(settings.period, shutdown.clone(), async || keeper.look_and_tell().await);
     let sending = every(settings.period, shutdown.clone(), async || {
@@ -78,7 +78,6 @@ pub async fn keep(
     });
     let pinging = every(PING_EVERY, shutdown, async || ping(&parts.status, &settings).await);
     tokio::join!(looking, sending, pinging);
-    Ok(())
 }
 
 /// Does `work` at once and then every `period`, until `shutdown` turns true.
@@ -116,8 +115,7 @@ impl Keeper {
 
     async fn look(&mut self, now: i64) -> Result<(), StoreError> {
         let facts = self.facts(now).await?;
-        let open: BTreeSet<Key> =
-            open_alerts(self.parts.store.readers()).await?.iter().filter_map(key_of).collect();
+        let open: BTreeSet<Key> = open_alerts(self.parts.store.readers()).await?.iter().filter_map(key_of).collect();
         for change in rule::changes(&facts, &self.settings, &open) {
             match change {
                 Change::Raise(key, text) => self.raise(&key, &text, now).await?,

@@ -91,7 +91,7 @@ mod tests {
         assert!(probe.fault().await.is_some());
     }
 
-    #[tokio::test(start_paused = false)]
+    #[tokio::test]
     async fn a_question_that_never_comes_back_is_a_fault_and_is_not_asked_again() {
         let probe = FolderProbe::new(PathBuf::from("/"));
         assert!(probe.begin());

@@ -163,14 +163,19 @@ fn judge(facts: &Facts, settings: &AlertSettings) -> Vec<(Key, Finding)> {
     findings.extend(disk(facts, settings));
     findings.extend(shares(facts, settings));
     if let Some(fault) = &facts.folder_fault {
-        findings.push(((Rule::FolderGone, String::new()), Finding::Raise(format!("The watched folder is gone: {fault}."))));
+        findings
+            .push(((Rule::FolderGone, String::new()), Finding::Raise(format!("The watched folder is gone: {fault}."))));
     }
     findings.extend(facts.silent_stages.iter().map(|(stage, age)| {
-        let text = format!("Stage {stage} gave no sign of life for {}: restart the daemon if it stays so.", words(*age));
+        let text =
+            format!("Stage {stage} gave no sign of life for {}: restart the daemon if it stays so.", words(*age));
         ((Rule::StageSilent, stage.clone()), Finding::Raise(text))
     }));
     findings.extend(facts.called.iter().map(|(sample, verdict, call)| {
-        ((Rule::CallReached, format!("{sample}: {verdict}")), Finding::Raise(format!("Sample {sample} is called {call}.")))
+        (
+            (Rule::CallReached, format!("{sample}: {verdict}")),
+            Finding::Raise(format!("Sample {sample} is called {call}.")),
+        )
     }));
     findings
 }

@@ -108,10 +108,20 @@ pub(in crate::store) use statements;
 
 /// Every statement of the readers with its name.
 pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
-    [cell::ALL, fov::ALL, frame::ALL, sample::ALL, session::ALL, watchful::ALL, super::alerts::ALL, super::facts::ALL]
-        .into_iter()
-        .flatten()
-        .copied()
+    [
+        cell::ALL,
+        fov::ALL,
+        frame::ALL,
+        sample::ALL,
+        session::ALL,
+        watchful::ALL,
+        super::alerts::ALL,
+        super::calls::ALL,
+        super::facts::ALL,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod api;
 mod broken;
+mod browser;
 mod explain;
 mod infer;
 mod page;

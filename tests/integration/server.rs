@@ -117,6 +117,23 @@ impl TestServer {
         Self { address, live, status, folder, stop, serving }
     }
 
+    /// Why a server with these settings does not start.
+    pub(crate) async fn refused(settings: ServeSettings) -> serve::ServeError {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("cytowatch.db");
+        cytowatch::store::Store::open(&database).await.unwrap().close().await;
+        let parts = Parts {
+            status: None,
+            readers: open_read_only(&database).await.unwrap(),
+            database,
+            folder: None,
+            live: Arc::new(Live::new(1)),
+            read_frame: Arc::new(|_| Err(serve::picture::PictureFault::Busy)),
+            metrics: None,
+        };
+        ServeState::new(parts, &settings).expect_err("the server started")
+    }
+
     pub(crate) async fn get(&self, target: &str) -> Answer {
         self.send(&format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)).await
     }

@@ -87,10 +87,10 @@ fn the_disk_counts_in_bytes_and_in_time_left() {
         ..Facts::default()
     };
     const GB: u64 = 1_000_000_000;
-    assert_eq!(follow(&[disk(50 * GB, None), disk(4 * GB, None), disk(6 * GB, None), disk(90 * GB, None)]), [
-        "+disk_low ",
-        "-disk_low "
-    ]);
+    assert_eq!(
+        follow(&[disk(50 * GB, None), disk(4 * GB, None), disk(6 * GB, None), disk(90 * GB, None)]),
+        ["+disk_low ", "-disk_low "]
+    );
     // 100 GB at 10 MB/s are 2.8 h.
     assert_eq!(follow(&[disk(100 * GB, Some(1e7)), disk(1000 * GB, Some(1e7))]), ["+disk_low ", "-disk_low "]);
 }
@@ -104,29 +104,35 @@ fn folder_stage_and_call_speak_at_once() {
         ..Facts::default()
     };
     let turned = Facts { called: vec![("m405".to_owned(), "low".to_owned(), "low".to_owned())], ..Facts::default() };
-    assert_eq!(follow(&[facts, turned]), [
-        "+folder_gone ",
-        "+stage_silent infer",
-        "+call_reached m405: high",
-        "-folder_gone ",
-        "-stage_silent infer",
-        "-call_reached m405: high",
-        "+call_reached m405: low",
-    ]);
+    assert_eq!(
+        follow(&[facts, turned]),
+        [
+            "+folder_gone ",
+            "+stage_silent infer",
+            "+call_reached m405: high",
+            "-folder_gone ",
+            "-stage_silent infer",
+            "-call_reached m405: high",
+            "+call_reached m405: low",
+        ]
+    );
 }
 
 #[test]
 fn names_are_frozen() {
     let names: Vec<&str> = Rule::ALL.iter().map(|rule| rule.name()).collect();
-    assert_eq!(names, [
-        "stalled",
-        "folder_gone",
-        "disk_low",
-        "focus_lost",
-        "drift",
-        "withheld_high",
-        "failures_rising",
-        "stage_silent",
-        "call_reached"
-    ]);
+    assert_eq!(
+        names,
+        [
+            "stalled",
+            "folder_gone",
+            "disk_low",
+            "focus_lost",
+            "drift",
+            "withheld_high",
+            "failures_rising",
+            "stage_silent",
+            "call_reached"
+        ]
+    );
 }
