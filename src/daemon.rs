@@ -7,22 +7,24 @@
 //! `check` is [`prepare`] alone. Exit codes: 0 stopped, 1 failure (the service manager restarts), 2 usage,
 //! 78 configuration (it does not).
 
-use crate::frame;
+use crate::alert;
+use crate::alert::deliver::{DeliverError, Webhook};
+use crate::folder::FolderProbe;
+use crate::id::{BundleId, RunId};
 use crate::infer::{InferError, Model};
 use crate::metrics::{Metrics, MetricsError};
 use crate::pipeline::analyse::Optics;
+use crate::pipeline::caller::Caller;
 use crate::pipeline::conductor::{Conductor, Limits, Parts};
 use crate::pipeline::intake::Intake;
 use crate::pipeline::recorder::{Announce, Announcement, Recorder};
 use crate::pipeline::watcher::Watcher;
 use crate::pipeline::{self, PipelineError, Stages, chain};
 use crate::serve::live::{Event, Live};
-use crate::serve::picture::{PictureFault, ReadFrame};
 use crate::serve::{self, ServeError, ServeState};
 use crate::settings::{Settings, SettingsError};
 use crate::status::{Identity, Status, StatusReport, unix_ms};
 use crate::store::ledger::RunFacts;
-use crate::store::query::FrameSource;
 use crate::store::record::verdict_name;
 use crate::store::{Store, StoreError};
 use crate::watch::filesystem::Kind;
@@ -65,6 +67,9 @@ pub enum DaemonError {
     /// The page cannot be served.
     #[error(transparent)]
     Serve(#[from] ServeError),
+    /// Alerts cannot be delivered as configured.
+    #[error(transparent)]
+    Alert(#[from] DeliverError),
     /// Metrics cannot be kept.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -85,6 +90,7 @@ impl DaemonError {
             Self::Store(error) => error.code(),
             Self::Infer(error) => error.code(),
             Self::Serve(error) => error.code(),
+            Self::Alert(error) => error.code(),
             Self::Metrics(error) => error.code(),
             Self::Signals(_) => "signals",
             Self::Pipeline(error) => error.code(),
@@ -97,6 +103,7 @@ impl DaemonError {
             Self::Settings(_) | Self::Infer(_) | Self::Store(StoreError::OnShare { .. }) => true,
             // An address that is taken may be free after the next restart.
             Self::Serve(error) => !matches!(error, ServeError::Bind { .. }),
+            Self::Alert(_) => true,
             _ => false,
         }
     }
@@ -115,6 +122,8 @@ pub struct Prepared {
     pub model: Model,
     /// The page's socket.
     pub listener: TcpListener,
+    /// Where alerts are posted.
+    pub webhook: Option<Webhook>,
     /// Held as long as this process uses the database.
     lock: File,
 }
@@ -133,7 +142,8 @@ pub async fn prepare(settings: Settings) -> Result<Prepared, DaemonError> {
     let store = Store::open(&settings.store.database).await?;
     let model = Model::load(&settings.infer)?;
     let listener = serve::bind(&settings.serve).await?;
-    Ok(Prepared { settings, kind, store, model, listener, lock })
+    let webhook = alert::webhook(&settings.alert)?;
+    Ok(Prepared { settings, kind, store, model, listener, webhook, lock })
 }
 
 /// Refuses a database on a share and takes the lock beside it. The operating system gives the lock back when the
@@ -183,21 +193,23 @@ pub struct Started {
 /// # Errors
 /// What kept it from starting or ended it.
 pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)) -> Result<StatusReport, DaemonError> {
-    let Prepared { settings, kind, store, model, listener, lock } = prepared;
+    let Prepared { settings, kind, store, model, listener, webhook, lock } = prepared;
     let signals = Signals::listen().map_err(DaemonError::Signals)?;
     let metrics = Metrics::install()?;
     let status = Arc::new(Status::new(identity(&settings, &model), settings.pipeline.stall_limit));
     let live = Arc::new(Live::new(unix_ms()));
     let (stop_in, stop) = watch::channel(false);
     let announce = announce_to(Arc::clone(&live));
-    let (run, stages) = begin(&settings, kind, (&store, model), (&status, until), (announce, stop.clone())).await?;
+    let (run, bundle, stages) =
+        begin(&settings, kind, (&store, model), (&status, until), (announce, stop.clone())).await?;
+    let folder = FolderProbe::new(settings.watch.folder.clone());
     let parts = serve::Parts {
         status: Some(Arc::clone(&status)),
         readers: store.readers().clone(),
         database: settings.store.database.clone(),
-        folder: Some(settings.watch.folder.clone()),
-        live,
-        read_frame: read_frame_in(settings.watch.folder.clone()),
+        folder: Some(Arc::clone(&folder)),
+        live: Arc::clone(&live),
+        read_frame: pipeline::reread::door(settings.watch.folder.clone()),
         metrics: Some(metrics),
     };
     let state = ServeState::new(parts, &settings.serve)?;
@@ -226,7 +238,19 @@ pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)
             }
         }
     };
-    let (ended, ()) = tokio::join!(supervised, serve::run(listener, state, page_stop));
+    let alert_parts = alert::Parts {
+        store: store.clone(),
+        database: settings.store.database.clone(),
+        status: Arc::clone(&status),
+        folder,
+        live: Arc::clone(&live),
+    };
+    let (ended, (), (), ()) = tokio::join!(
+        supervised,
+        serve::run(listener, state, page_stop.clone()),
+        alert::keep(alert_parts, settings.alert.clone(), webhook, page_stop.clone()),
+        Caller::new(store.clone(), live, bundle, settings.call).run(page_stop),
+    );
     if let Err(error) = store.end_run(run, unix_ms()).await {
         tracing::warn!(code = error.code(), "the run's end could not be stored: {}", chain(&error));
     }
@@ -271,20 +295,6 @@ fn announce_to(live: Arc<Live>) -> Announce {
     })
 }
 
-/// Reads frames again for the page, from below `folder` only: the path comes from the ledger, not from a request.
-pub fn read_frame_in(folder: PathBuf) -> ReadFrame {
-    Arc::new(move |source: &FrameSource| {
-        let path = folder.join(&source.path);
-        let gone = || PictureFault::Gone { path: source.path.clone() };
-        let unreadable = |why: String| PictureFault::Read { path: source.path.clone(), why };
-        if !path.is_file() {
-            return Err(gone());
-        }
-        let mut file = frame::read::open(&path).map_err(|error| unreadable(chain(&error)))?;
-        file.read(source.plane_index as usize).map_err(|error| unreadable(chain(&error)))
-    })
-}
-
 /// Notes the run in the database, lets the ledger recover, makes the stages.
 async fn begin(
     settings: &Settings,
@@ -292,7 +302,7 @@ async fn begin(
     (store, model): (&Store, Model),
     (status, until): (&Arc<Status>, Until),
     (announce, stop): (Announce, watch::Receiver<bool>),
-) -> Result<(crate::id::RunId, Stages), DaemonError> {
+) -> Result<(RunId, BundleId, Stages), DaemonError> {
     let now_unix_ms = unix_ms();
     let used = model.bundle();
     let bundle = store.register_bundle(&used.identity, &used.name, &used.version, now_unix_ms).await?;
@@ -360,7 +370,7 @@ async fn begin(
         model,
         recorder: Recorder::new((store.clone(), Arc::clone(status)), (run, bundle), settings.track, (announce, stop)),
     };
-    Ok((run, stages))
+    Ok((run, bundle, stages))
 }
 
 /// The signals that ask to stop.

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod daemon;
 pub mod evaluate;
 pub mod explain;
+pub mod folder;
 pub mod frame;
 pub mod id;
 pub mod infer;

@@ -12,6 +12,7 @@
 
 pub mod analyse;
 pub mod backlog;
+pub mod caller;
 pub mod conductor;
 pub mod intake;
 pub mod job;

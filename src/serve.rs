@@ -25,11 +25,11 @@ pub mod settings;
 
 pub use settings::{ServeError, ServeSettings};
 
+use crate::folder::FolderProbe;
 use crate::metrics::Metrics;
 use crate::status::Status;
 use axum::Router;
 use guard::{Access, Token};
-use health::FolderProbe;
 use live::Live;
 use picture::{Pictures, ReadFrame};
 use problem::Problem;
@@ -47,8 +47,8 @@ pub struct Parts {
     pub readers: SqlitePool,
     /// The database file, for its size.
     pub database: PathBuf,
-    /// The watched folder, for health and disk space; `None` for a viewer.
-    pub folder: Option<PathBuf>,
+    /// The watched folder, for health; `None` for a viewer.
+    pub folder: Option<Arc<FolderProbe>>,
     /// The ring of events.
     pub live: Arc<Live>,
     /// Reads a frame's pixels again.
@@ -94,7 +94,7 @@ impl ServeState {
             status: parts.status,
             readers: parts.readers,
             database: Arc::new(parts.database),
-            folder: parts.folder.map(|folder| Arc::new(FolderProbe::new(folder))),
+            folder: parts.folder,
             live: parts.live,
             pictures: Pictures::new(parts.read_frame),
             metrics: parts.metrics,

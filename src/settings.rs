@@ -3,8 +3,10 @@
 //! Order, later wins: the shipped `config/default.toml`, the file given with `--config`, environment variables
 //! `CYTOWATCH_<SECTION>__<KEY>`, flags of the command.
 
+use crate::alert::AlertSettings;
 use crate::infer::InferSettings;
 use crate::pipeline::PipelineSettings;
+use crate::sample::call::CallRule;
 use crate::serve::ServeSettings;
 use crate::track::TrackSettings;
 use crate::units::PixelSize;
@@ -108,6 +110,10 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The page and the API.
     pub serve: ServeSettings,
+    /// When a sample is called high or low.
+    pub call: CallRule,
+    /// When somebody is told.
+    pub alert: AlertSettings,
 }
 
 impl Settings {

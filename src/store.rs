@@ -3,6 +3,7 @@
 //! One writer connection with `synchronous=FULL`, several readers, WAL. Progress moves only together with the result.
 
 pub mod alerts;
+pub mod calls;
 pub mod export;
 pub mod facts;
 pub mod ledger;

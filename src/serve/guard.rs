@@ -200,7 +200,7 @@ async fn admitted(State(state): State<ServeState>, request: Request, next: Next)
     }
     let target_bytes = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target_bytes > TARGET_BYTES {
-        return Problem::new(StatusCode::URI_TOO_LONG, "target_too_long", "the address is too long").into_response();
+        return Problem::new(StatusCode::BAD_REQUEST, "target_too_long", "the address is too long").into_response();
     }
     let path = request.uri().path();
     if !page::is_open(path) && !access.admits(request.headers()) {

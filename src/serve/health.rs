@@ -13,12 +13,10 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long the store or the folder may take to answer before it counts as stuck.
-const PROBE_LIMIT: Duration = Duration::from_secs(3);
+/// How long the store may take to answer before it counts as stuck.
+const STORE_LIMIT: Duration = Duration::from_secs(3);
 
 /// One thing that was tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,7 +66,7 @@ pub(super) async fn health(state: &ServeState) -> Health {
             checks.push(Check { name: format!("stage.{}", stage.name), ok: stage.alive, detail });
         }
     }
-    let store = tokio::time::timeout(PROBE_LIMIT, alerts::open_alerts(&state.readers)).await;
+    let store = tokio::time::timeout(STORE_LIMIT, alerts::open_alerts(&state.readers)).await;
     let detail = match store {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(format!("the database cannot be read: {error}")),
@@ -93,93 +91,4 @@ async fn metrics(State(state): State<ServeState>) -> Result<Response, Problem> {
     let text = metrics.render(report.as_ref(), facts);
     let kind = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-store")], text).into_response())
-}
-
-/// Asks the file system for the watched folder. On a share that hangs, the question may never come back: only one is
-/// asked at a time, and an old one that is still open counts as a fault.
-#[derive(Debug)]
-pub struct FolderProbe {
-    folder: PathBuf,
-    state: Mutex<Probe>,
-}
-
-#[derive(Debug, Default)]
-struct Probe {
-    asked: Option<Instant>,
-    fault: Option<String>,
-    answered: Option<Instant>,
-}
-
-impl FolderProbe {
-    /// A probe of `folder`.
-    pub fn new(folder: PathBuf) -> Self {
-        Self { folder, state: Mutex::default() }
-    }
-
-    /// The folder.
-    pub(super) fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// What is wrong with the folder; `None` when it answers. Waits a bounded time.
-    pub(super) async fn fault(self: &Arc<Self>) -> Option<String> {
-        let ask = {
-            let mut probe = self.lock();
-            let open = probe.asked.is_some();
-            if !open {
-                probe.asked = Some(crate::status::monotonic_now());
-            }
-            !open
-        };
-        if ask {
-            let probe = Arc::clone(self);
-            let asked = tokio::task::spawn_blocking(move || probe.answer(look(&probe.folder)));
-            if tokio::time::timeout(PROBE_LIMIT, asked).await.is_err() {
-                return Some(self.hanging());
-            }
-        }
-        let probe = self.lock();
-        if probe.asked.is_some_and(|asked| asked.elapsed() > PROBE_LIMIT) || probe.answered.is_none() {
-            drop(probe);
-            return Some(self.hanging());
-        }
-        probe.fault.clone()
-    }
-
-    fn answer(&self, fault: Option<String>) {
-        let mut probe = self.lock();
-        *probe = Probe { asked: None, fault, answered: Some(crate::status::monotonic_now()) };
-    }
-
-    fn hanging(&self) -> String {
-        format!("{} does not answer: see whether the share is mounted and its server up", self.folder.display())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Probe> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn look(folder: &Path) -> Option<String> {
-    match std::fs::read_dir(folder) {
-        Ok(_) => None,
-        Err(error) => Some(format!("{} cannot be read ({error}): mount or create it", folder.display())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_folder_that_goes_is_seen_and_its_return_too() {
-        let outer = tempfile::tempdir().unwrap();
-        let folder = outer.path().join("watched");
-        let probe = Arc::new(FolderProbe::new(folder.clone()));
-        assert!(probe.fault().await.unwrap().contains("cannot be read"));
-        std::fs::create_dir(&folder).unwrap();
-        assert_eq!(probe.fault().await, None);
-        std::fs::remove_dir(&folder).unwrap();
-        assert!(probe.fault().await.is_some());
-    }
 }

@@ -116,6 +116,7 @@ pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
         session::ALL,
         watchful::ALL,
         super::alerts::ALL,
+        super::calls::ALL,
         super::facts::ALL,
         super::series::ALL,
         super::stored::ALL,

@@ -1,14 +1,364 @@
-//! The API over a socket.
+//! The API over a socket: what it gives, what it refuses, what keeps it safe.
 
+use crate::seed::frame_id;
 use crate::server::{SMALL, TestServer};
+use cytowatch::id::{FovId, FrameId};
+use cytowatch::serve::live::Event;
+use cytowatch::serve::{ServeError, ServeSettings};
+use std::net::SocketAddr;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+
+const TOKEN: &str = "a-token-that-nobody-guesses";
+
+fn on_port_zero() -> ServeSettings {
+    ServeSettings { listen: "127.0.0.1:0".parse().unwrap(), ..ServeSettings::default() }
+}
+
+/// Every GET route of the OpenAPI document with ids that are seeded.
+fn documented_routes() -> Vec<String> {
+    let document: serde_json::Value = serde_json::from_str(cytowatch::serve::api::OPENAPI).unwrap();
+    let frame = frame_id(1, 10);
+    document["paths"]
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(|path| {
+            let path = path
+                .replace("{session_id}", "1")
+                .replace("{fov_id}", "1")
+                .replace("{sample_id}", "1")
+                .replace("{frame_id}", &frame.to_string())
+                .replace("{cell_id}", &format!("{}", frame * 1000 + 3))
+                .replace("{track_id}", "1003");
+            format!("/api/v1{path}")
+        })
+        .collect()
+}
 
 #[tokio::test]
-async fn the_session_at_a_glance() {
+async fn every_documented_route_answers_and_every_route_is_documented() {
     let server = TestServer::start(SMALL).await;
-    let status = server.get("/api/v1/status").await;
-    assert_eq!(status.status, 200, "{}", String::from_utf8_lossy(&status.body));
-    let status = status.json();
-    assert_eq!(status["mode"], "watching");
-    assert_eq!(status["session"]["name"], "2026-03-12 plate 4");
+    let routes = documented_routes();
+    assert!(routes.len() > 20, "{routes:?}");
+    for route in &routes {
+        if route.ends_with("/events") {
+            continue;
+        }
+        let answer = server.get(route).await;
+        assert_eq!(answer.status, 200, "{route}: {}", String::from_utf8_lossy(&answer.body));
+        let kind = answer.header("content-type").unwrap();
+        if std::path::Path::new(route).extension().is_some_and(|extension| extension == "png") {
+            assert_eq!(kind, "image/png", "{route}");
+            assert!(answer.body.starts_with(b"\x89PNG"), "{route}");
+        } else {
+            assert_eq!(kind, "application/json", "{route}");
+            answer.json();
+        }
+    }
+    // The routes of the source, read as text: none may be missing in the document.
+    let document: serde_json::Value = serde_json::from_str(cytowatch::serve::api::OPENAPI).unwrap();
+    for source in [
+        include_str!("../../src/serve/api.rs"),
+        include_str!("../../src/serve/api/overview.rs"),
+        include_str!("../../src/serve/api/frames.rs"),
+        include_str!("../../src/serve/api/samples.rs"),
+        include_str!("../../src/serve/api/events.rs"),
+    ] {
+        for route in source.split(".route(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(document["paths"].get(route).is_some(), "{route} is not in the OpenAPI document");
+        }
+    }
     server.stop().await;
+}
+
+#[tokio::test]
+async fn numbers_are_those_that_were_seeded() {
+    let server = TestServer::start(SMALL).await;
+    let status = server.get("/api/v1/status").await.json();
+    assert_eq!((status["mode"].as_str(), status["session"]["fov_count"].as_i64()), (Some("watching"), Some(9)));
+    assert_eq!(status["health"]["ok"], true, "{}", status["health"]);
+    assert_eq!(status["open_alerts"][0]["rule"], "disk_low");
+    let fov = server.get("/api/v1/fovs/4").await.json();
+    assert_eq!((fov["missing_count"].as_i64(), fov["frames"]["done"].as_i64()), (Some(2), Some(60)));
+    let gaps = server.get("/api/v1/fovs/4/gaps").await.json();
+    assert_eq!(gaps["items"][0], serde_json::json!({ "first_time_index": 31, "last_time_index": 32 }));
+    let waiting = server.get("/api/v1/waiting").await.json();
+    assert_eq!(waiting[0]["reason"], "file still growing (41 of 64 MB)");
+    let failures = server.get("/api/v1/failures").await.json();
+    assert_eq!(failures[0]["newest_path"], "plate4/s05/t0044.tif");
+    let sample = server.get("/api/v1/samples/1").await.json();
+    assert_eq!((sample["name"].as_str(), sample["call"]["verdict"].as_str()), (Some("m405"), Some("high")));
+    let certificate = server.get("/api/v1/sessions/1/certificate").await.json();
+    let of = |name: &str| certificate[name].as_i64().unwrap();
+    assert_eq!(of("unexplained_frames"), 0);
+    assert_eq!(
+        of("expected_frames"),
+        of("analysed_frames") + of("failed_frames") + of("skipped_frames") + of("open_frames") + of("missing_frames")
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_withheld_score_never_leaves_as_a_number() {
+    let server = TestServer::start(SMALL).await;
+    let mut withheld = 0;
+    for fov in 1..=9 {
+        let frame = server.get(&format!("/api/v1/frames/{}", frame_id(fov, 5))).await.json();
+        for cell in frame["cells"].as_array().unwrap() {
+            assert!(cell["outline_px"].as_array().unwrap().len() == 64);
+            assert_eq!(cell["withheld"].is_null(), cell["score"].is_number(), "{cell}");
+            withheld += usize::from(!cell["withheld"].is_null());
+        }
+    }
+    assert!(withheld > 0, "the seed holds withheld cells");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn lists_go_on_with_their_cursor_and_miss_nothing() {
+    let server = TestServer::start(SMALL).await;
+    for list in ["fovs/1/frames", "frames", "fovs", "fovs/1/tracks", "tracks/1003", "alerts"] {
+        let pages = |page: serde_json::Value| if list.starts_with("tracks/") { page["cells"].clone() } else { page };
+        let whole = pages(server.get(&format!("/api/v1/{list}?limit=500")).await.json());
+        let whole = whole["items"].as_array().unwrap().clone();
+        let (mut found, mut cursor) = (Vec::new(), None::<String>);
+        let limit = whole.len().div_ceil(3).max(2);
+        loop {
+            let more = cursor.as_ref().map_or(String::new(), |cursor| format!("&cursor={cursor}"));
+            let page = pages(server.get(&format!("/api/v1/{list}?limit={limit}{more}")).await.json());
+            found.extend(page["items"].as_array().unwrap().clone());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => break,
+            }
+        }
+        assert_eq!(found.len(), whole.len(), "{list}");
+        assert_eq!(found, whole, "{list}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn errors_are_problems_with_stable_codes() {
+    let server = TestServer::start(SMALL).await;
+    for (target, status, code) in [
+        ("/api/v1/nothing", 404, "not_found"),
+        ("/nothing", 404, "not_found"),
+        ("/assets/..%2f..%2fCargo.toml", 404, "not_found"),
+        ("/assets/../../etc/passwd", 404, "not_found"),
+        ("/api/v1/frames/999999999", 404, "not_found"),
+        ("/api/v1/frames/0", 400, "invalid_parameter"),
+        ("/api/v1/frames/..%2f..%2fetc%2fpasswd", 400, "invalid_parameter"),
+        ("/api/v1/frames/1/image.png?width_px=99999", 400, "invalid_parameter"),
+        ("/api/v1/fovs?limit=0", 400, "invalid_parameter"),
+        ("/api/v1/fovs?limit=501", 400, "invalid_parameter"),
+        ("/api/v1/fovs?cursor=x", 400, "invalid_parameter"),
+        ("/api/v1/fovs?unknown=1", 400, "invalid_parameter"),
+        ("/api/v1/frames?state=gone", 400, "invalid_parameter"),
+        ("/metrics", 404, "not_found"),
+    ] {
+        let answer = server.get(target).await;
+        assert_eq!(answer.status, status, "{target}");
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{target}");
+        assert_eq!(answer.json()["code"], code, "{target}");
+    }
+    let address = server.address;
+    for method in ["POST", "PUT", "DELETE", "PATCH"] {
+        let answer = server
+            .send(&format!("{method} /api/v1/status HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"))
+            .await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (405, Some("method_not_allowed")), "{method}");
+        assert!(answer.header("allow").unwrap().contains("GET"), "{}", answer.head);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_security_headers_and_pages_hold_nothing_inline() {
+    let server = TestServer::start(SMALL).await;
+    for target in ["/", "/login", "/assets/app.js", "/api/v1/status", "/nothing"] {
+        let answer = server.get(target).await;
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{target}: {policy}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{target}");
+        assert_eq!(answer.header("x-frame-options"), Some("DENY"), "{target}");
+    }
+    for page in ["/", "/login"] {
+        let text = String::from_utf8(server.get(page).await.body).unwrap();
+        assert!(!text.contains("<style") && !text.contains(" style=") && !text.contains(" onclick="), "{page}");
+        for script in text.split("<script").skip(1) {
+            assert!(script.split("</script>").next().unwrap().ends_with('>'), "an inline script in {page}");
+        }
+        assert!(!text.contains("http://") && !text.contains("https://"), "{page} names a foreign host");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn foreign_host_names_are_refused() {
+    let server = TestServer::start(SMALL).await;
+    for host in ["evil.example", "evil.example:8750", ""] {
+        let answer =
+            server.send(&format!("GET /api/v1/status HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (421, Some("host_not_allowed")), "{host}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn long_targets_heads_and_bodies_are_refused() {
+    let server = TestServer::start(SMALL).await;
+    let address = server.address;
+    let long = server.get(&format!("/api/v1/frames?code={}&state=failed", "x".repeat(4000))).await;
+    assert_eq!((long.status, long.json()["code"].as_str()), (400, Some("target_too_long")));
+    let head = format!("GET / HTTP/1.1\r\nHost: {address}\r\nX: {}\r\nConnection: close\r\n\r\n", "x".repeat(40_000));
+    assert_eq!(server.send(&head).await.status, 431);
+    let body = "x".repeat(10_000);
+    let request = format!(
+        "POST /login HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(server.send(&request).await.status, 413);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_so_many_requests_run_at_a_time() {
+    let server = TestServer::start_with(SMALL, |_| ServeSettings { max_requests: 1, ..on_port_zero() }).await;
+    let targets: Vec<String> = (0..12).map(|time| format!("/api/v1/frames/{}/image.png", frame_id(1, time))).collect();
+    let mut answers = tokio::task::JoinSet::new();
+    for target in targets {
+        let address = server.address;
+        answers.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut line = String::new();
+            BufReader::new(stream).read_line(&mut line).await.unwrap();
+            line
+        });
+    }
+    let lines = answers.join_all().await;
+    let busy = lines.iter().filter(|line| line.contains(" 503 ")).count();
+    let served = lines.iter().filter(|line| line.contains(" 200 ")).count();
+    assert_eq!(busy + served, lines.len(), "{lines:?}");
+    assert!(busy > 0 && served > 0, "{lines:?}");
+    assert_eq!(server.get("/api/v1/status").await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn other_addresses_need_a_token_and_take_it_by_header_or_login() {
+    let open: SocketAddr = "0.0.0.0:0".parse().unwrap();
+    let refused = TestServer::refused(ServeSettings { listen: open, ..ServeSettings::default() }).await;
+    assert!(matches!(refused, ServeError::TokenNeeded { .. }), "{refused:?}");
+
+    let server = TestServer::start_with(SMALL, |folder| {
+        let token_file = folder.path().join("token");
+        std::fs::write(&token_file, format!("{TOKEN}\n")).unwrap();
+        ServeSettings { token_file: Some(token_file), ..on_port_zero() }
+    })
+    .await;
+    let address = server.address;
+    let with = async |header: &str| {
+        server
+            .send(&format!("GET /api/v1/status HTTP/1.1\r\nHost: {address}\r\n{header}Connection: close\r\n\r\n"))
+            .await
+            .status
+    };
+    assert_eq!(with("").await, 401);
+    assert_eq!(with("Authorization: Bearer wrong-token-wrong\r\n").await, 401);
+    assert_eq!(with(&format!("Authorization: Bearer {TOKEN}\r\n")).await, 200);
+    assert_eq!(server.get("/").await.header("location"), Some("/login"));
+    assert_eq!(server.get("/login").await.status, 200);
+    assert_eq!(server.get("/healthz").await.status, 200);
+    assert_eq!(server.get("/metrics").await.status, 401);
+    let login = async |token: &str| {
+        let body = serde_json::json!({ "token": token }).to_string();
+        let length = body.len();
+        server
+            .send(&format!(
+                "POST /login HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            ))
+            .await
+    };
+    let wrong = login("wrong-token-wrong").await;
+    assert_eq!((wrong.status, wrong.json()["code"].as_str()), (401, Some("token_wrong")));
+    let right = login(TOKEN).await;
+    let cookie = right.header("set-cookie").unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict") && !cookie.contains(TOKEN), "{cookie}");
+    let pair = cookie.split(';').next().unwrap();
+    assert_eq!(with(&format!("Cookie: {pair}\r\n")).await, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn health_turns_red_when_the_folder_goes_and_ready_stays() {
+    let server = TestServer::start(SMALL).await;
+    assert_eq!(server.get("/healthz").await.status, 200);
+    std::fs::remove_dir(server.folder.path().join("watched")).unwrap();
+    let red = server.get("/healthz").await;
+    assert_eq!(red.status, 503);
+    let checks = red.json()["checks"].clone();
+    let folder = checks.as_array().unwrap().iter().find(|check| check["name"] == "folder").unwrap().clone();
+    assert!(folder["detail"].as_str().unwrap().contains("mount or create it"), "{folder}");
+    assert_eq!(server.get("/readyz").await.status, 200);
+    std::fs::create_dir(server.folder.path().join("watched")).unwrap();
+    assert_eq!(server.get("/healthz").await.status, 200);
+    server.stop().await;
+}
+
+/// Opens the stream and gives the next `events` ids and names.
+async fn listen(server: &TestServer, last_id: &str, events: usize, act: impl FnOnce()) -> Vec<String> {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request =
+        format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\nLast-Event-ID: {last_id}\r\n\r\n", server.address);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let mut act = Some(act);
+    let (mut id, mut found) = (String::new(), Vec::new());
+    while found.len() < events {
+        let line = tokio::time::timeout(std::time::Duration::from_secs(20), lines.next_line()).await.unwrap();
+        let line = line.unwrap().expect("the stream ended");
+        if line.starts_with("content-type: text/event-stream")
+            && let Some(act) = act.take()
+        {
+            act();
+        }
+        if let Some(of) = line.strip_prefix("id: ") {
+            of.clone_into(&mut id);
+        }
+        if let Some(name) = line.strip_prefix("event: ").filter(|name| *name != "status") {
+            found.push(name.to_owned());
+        }
+    }
+    found.push(id);
+    found
+}
+
+#[tokio::test]
+async fn the_stream_tells_and_resumes() {
+    let server = TestServer::start(SMALL).await;
+    let event = Event::FrameFailed { frame_id: FrameId(1), fov_id: Some(FovId(1)), code: "truncated".to_owned() };
+    server.live.publish(&event);
+    server.live.publish(&event);
+    let missed = listen(&server, "1-1", 2, || server.live.publish(&event)).await;
+    assert_eq!(missed[0..2], ["frame_failed", "frame_failed"]);
+    let reset = listen(&server, "other-7", 2, || server.live.publish(&event)).await;
+    assert_eq!(reset[0..2], ["reset", "frame_failed"]);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_open_streams() {
+    let server = TestServer::start(SMALL).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let request = format!("GET /api/v1/events HTTP/1.1\r\nHost: {}\r\n\r\n", server.address);
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert!(lines.next_line().await.unwrap().unwrap().contains("200"));
+    let began = std::time::Instant::now();
+    server.stop().await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(4), "{:?}", began.elapsed());
 }

@@ -4,6 +4,7 @@
 mod account;
 mod api;
 mod broken;
+mod browser;
 mod explain;
 mod infer;
 mod page;

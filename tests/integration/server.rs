@@ -1,6 +1,7 @@
 //! The real server on port 0 over a seeded database, and a small HTTP client.
 
 use crate::seed::{self, Scale};
+use cytowatch::folder::FolderProbe;
 use cytowatch::serve::live::Live;
 use cytowatch::serve::{self, Parts, ServeSettings, ServeState};
 use cytowatch::status::{Identity, Stage, Status};
@@ -103,7 +104,7 @@ impl TestServer {
             status: Some(Arc::clone(&status)),
             readers: open_read_only(&database).await.unwrap(),
             database,
-            folder: Some(watched),
+            folder: Some(FolderProbe::new(watched)),
             live: Arc::clone(&live),
             read_frame: Arc::new(move |source| Ok(seed::paint(source.frame_id, scale))),
             metrics: None,
@@ -114,6 +115,23 @@ impl TestServer {
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::task::spawn(serve::run(listener, state, stopped));
         Self { address, live, status, folder, stop, serving }
+    }
+
+    /// Why a server with these settings does not start.
+    pub(crate) async fn refused(settings: ServeSettings) -> serve::ServeError {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("cytowatch.db");
+        cytowatch::store::Store::open(&database).await.unwrap().close().await;
+        let parts = Parts {
+            status: None,
+            readers: open_read_only(&database).await.unwrap(),
+            database,
+            folder: None,
+            live: Arc::new(Live::new(1)),
+            read_frame: Arc::new(|_| Err(serve::picture::PictureFault::Busy)),
+            metrics: None,
+        };
+        ServeState::new(parts, &settings).expect_err("the server started")
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answer {

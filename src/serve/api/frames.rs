@@ -69,11 +69,10 @@ impl LedgerState {
 }
 
 async fn ledger(State(state): State<ServeState>, Params(wanted): Params<LedgerParams>) -> Answer<Page<LedgerEntry>> {
-    if wanted.code.is_some() && !matches!(wanted.state, Some(LedgerState::Failed)) {
-        return Err(Problem::invalid("code needs state=failed"));
-    }
+    // Only failed frames have a code.
+    let state_of_code = wanted.code.is_some().then_some(LedgerState::Failed);
     let filter = LedgerFilter {
-        state: wanted.state.map(|state| state.name().to_owned()),
+        state: wanted.state.or(state_of_code).map(|state| state.name().to_owned()),
         code: wanted.code,
         fov_id: wanted.fov_id.map(|id| FovId(id.0)),
     };

@@ -1,7 +1,7 @@
 // Starts the page: which view, the header, the stream of happenings.
 import { get, listen } from "./api.js";
 import { cellView } from "./cell.js";
-import { empty, h, swap } from "./dom.js";
+import { NARROW, empty, h, swap } from "./dom.js";
 import { field } from "./field.js";
 import { healthView } from "./health.js";
 import { overview } from "./overview.js";
@@ -111,6 +111,7 @@ function soon() {
 }
 
 addEventListener("hashchange", open);
+NARROW.addEventListener("change", open);
 open();
 listen((kind, data) => {
   if (kind === "status" && status) {

@@ -1,6 +1,6 @@
 // One cell: its crop with the outline, its track, its score over time, its hallmarks.
 import { get } from "./api.js";
-import { empty, ghost, h, panel, s, swap } from "./dom.js";
+import { NARROW, empty, fit, ghost, h, panel, s, swap } from "./dom.js";
 import { timeline } from "./plot.js";
 import { colour } from "./scale.js";
 import { count, measure, moment, plural, score, words } from "./words.js";
@@ -39,7 +39,7 @@ function hallmark(cells, name, of, unit, now) {
   const most = Math.max(...points.map((point) => point.value), 1e-9);
   const least = Math.min(0, ...points.map((point) => point.value));
   return panel(name, h("span", { class: "hint push" }, unit), h("div", { class: "body" },
-    timeline([{ name, tone: "var(--accent)", points }], { width: 520, height: 170, range: [least, most * 1.08], threshold: null, unit: name, label: `${name} over time`, now })));
+    timeline([{ name, tone: "var(--accent)", points }], { width: fit(520), height: 170, range: [least, most * 1.08], threshold: null, unit: name, label: `${name} over time`, now })));
 }
 
 /** Where the score goes from one side to the other and stays there for five frames. */
@@ -73,7 +73,7 @@ export function cellView(root, context, [cellId]) {
       h("div", { class: "two" },
         h("div", { class: "stack" },
           panel("Score over time", h("span", { class: "hint push" }, track ? `${count(track.scored_count)} of ${plural(track.cell_count, "frame counts", "frames count")}` : null),
-            h("div", { class: "body" }, points.length > 1 ? timeline([{ name: "score", tone: "var(--muted)", points }], { width: 860, height: 260, dots: true, now: cell.time_index, label: "Score of this cell over time" }) : empty("No score over time", track ? "Its scores are withheld." : "This cell was not followed.", true),
+            h("div", { class: "body" }, points.length > 1 ? timeline([{ name: "score", tone: "var(--muted)", points }], { width: fit(860), height: NARROW.matches ? 200 : 260, dots: true, now: cell.time_index, domain: [track.first_time_index, track.last_time_index], label: "Score of this cell over time" }) : empty("No score over time", track ? "Its scores are withheld." : "This cell was not followed.", true),
               h("p", { class: "hint" }, turns.length ? `Transitions that lasted: ${turns.map((turn) => `to ${turn.to} at t${turn.t}`).join(", ")}.` : points.length > 5 ? "No lasting transition." : ""))),
           shownCells.length > 1 && panel("Over time", h("span", { class: "hint push" }, `t${track.first_time_index} to t${track.last_time_index}`),
             h("div", { class: "crops" }, shownCells.map((one) => h("a", { href: `#/cell/${one.cell_id}`, "aria-current": one.cell_id === cell.cell_id ? "true" : null, "aria-label": `t${one.time_index}, score ${score(one.score)}` },

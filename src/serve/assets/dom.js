@@ -31,6 +31,12 @@ export function swap(node, ...children) {
   if (key) node.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
 }
 
+/** Whether the page stands on a narrow screen. */
+export const NARROW = matchMedia("(max-width: 760px)");
+
+/** A plot's width: drawn as wide as it is shown, so that its words keep their size. */
+export const fit = (width) => Math.min(width, Math.max(280, innerWidth - 64));
+
 /** A panel with a title and what stands beside it. */
 export const panel = (title, beside, ...body) =>
   h("section", { class: "panel" }, h("header", {}, h("h2", {}, title), beside), ...body);

@@ -47,10 +47,10 @@ function ticks(first, last, most) {
 }
 
 /**
- * Lines over the time index. `series`: [{ name, tone, points: [{ t, value, low?, high?, fill? }] }]; `range` [low, high].
+ * Lines over the time index. `series`: [{ name, tone, points: [{ t, value, low?, high?, fill? }] }]; `range` [low, high]; `domain`: further times to show.
  */
-export function timeline(series, { width = 720, height = 240, range = [0, 1], unit = "score", label, threshold = 0.5, now = null, dots = false } = {}) {
-  const times = series.flatMap((one) => one.points.map((point) => point.t));
+export function timeline(series, { width = 720, height = 240, range = [0, 1], unit = "score", label, threshold = 0.5, now = null, dots = false, domain = [] } = {}) {
+  const times = [...domain, ...series.flatMap((one) => one.points.map((point) => point.t))];
   if (times.length === 0) return null;
   const [first, last] = [Math.min(...times), Math.max(...times)];
   const named = series.length > 1;

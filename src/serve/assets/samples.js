@@ -1,14 +1,15 @@
 // Samples side by side: calls on one axis, scores over time in one plot, distributions beside each other.
 import { all, get } from "./api.js";
-import { empty, ghost, h, panel, swap } from "./dom.js";
+import { NARROW, empty, fit, ghost, h, panel, swap } from "./dom.js";
+import { sampleCard } from "./overview.js";
 import { histogram, interval, timeline } from "./plot.js";
 import { VERDICTS, count, moment, plural, score, words } from "./words.js";
 
-// Distinct also without colour vision; lines carry their names.
-const TONES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#8a6bd1", "#7f7f7f"];
+// Neither blue nor orange, which mean low and high; lines carry their names, so colour is only a help.
+const TONES = ["#00936b", "#a06bd6", "#b58900", "#d05c9a", "#5c8f9e", "#8a7f6d", "#4c9f38", "#7d7bd0"];
 
 function callTable(samples) {
-  return h("div", { class: "scroll" }, h("table", { class: "table" },
+  return h("div", { class: "scroll" }, h("table", { class: "table calls" },
     h("thead", {}, h("tr", {}, ["Sample", "Call", "Score and 95 % interval", "Cells", "Fields", "Withheld", "What it would take"].map((name) => h("th", { scope: "col" }, name)))),
     h("tbody", {}, samples.map((sample) => {
       const call = sample.call;
@@ -44,12 +45,12 @@ export function samplesView(root) {
       swap(trend, empty("Nothing to plot yet", null, true));
       return;
     }
-    swap(calls, callTable(samples));
+    swap(calls, NARROW.matches ? samples.map((sample) => sampleCard(sample)) : callTable(samples));
     const [trends, spreads] = await Promise.all(["trend", "distribution"].map((what) => Promise.all(samples.slice(0, 8).map((sample) => get(`samples/${sample.sample_id}/${what}`, signal)))));
     const series = trends.map((points, i) => ({ name: samples[i].name, tone: TONES[i % TONES.length], points: points.map((p) => ({ t: p.time_index, value: p.score, low: p.score_low, high: p.score_high })) })).filter((one) => one.points.length > 0);
-    swap(trend, timeline(series, { width: 1100, height: 300, label: `Score over time for ${series.map((one) => one.name).join(", ")}` }) ?? empty("No scores yet", null, true));
+    swap(trend, timeline(series, { width: fit(1100), height: NARROW.matches ? 220 : 300, label: `Score over time for ${series.map((one) => one.name).join(", ")}` }) ?? empty("No scores yet", null, true));
     swap(spread, spreads.map((one, i) => panel(`Cells of ${samples[i].name} by score`, h("span", { class: "hint push" }, `${plural(one.scored_tracks, "cell", "cells")}, ${one.unscored_tracks} without a score`),
-      h("div", { class: "body" }, histogram(one.track_counts, { width: 520, height: 130, label: `Cells of ${samples[i].name} by score` })))));
+      h("div", { class: "body" }, histogram(one.track_counts, { width: fit(520), height: 130, label: `Cells of ${samples[i].name} by score` })))));
   }
 
   return { load };

@@ -16,6 +16,7 @@ export const measure = (value, unit, digits = 1) =>
 export function span(seconds) {
   if (seconds === null || seconds === undefined) return NONE;
   const whole = Math.max(0, seconds);
+  if (whole === 0) return "0 s";
   if (whole < 1) return `${Math.max(1, Math.round(whole * 1000))} ms`;
   if (whole < 10) return `${whole.toFixed(1)} s`;
   if (whole < 90) return `${Math.round(whole)} s`;
