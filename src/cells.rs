@@ -6,15 +6,19 @@ pub mod crop;
 mod find;
 mod grid;
 mod mask;
+mod membrane;
 pub mod outline;
 mod protrusion;
 mod scattering;
+mod seeds;
 mod segment;
 mod shape;
 mod split;
+mod texture;
 mod verdict;
 
 pub use find::find;
+pub(crate) use mask::parts;
 
 use crate::units::{PixelSize, PointPx, Um};
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@ pub mod demo;
 pub mod doctor;
 pub mod embed;
 pub mod explain;
+pub mod evaluate;
 pub mod export;
 pub mod model;
 pub mod overlay;
@@ -82,6 +83,8 @@ pub enum Command {
     Overlay(overlay::Args),
     /// Train an autoencoder and its discriminant, and write the model bundle.
     Train(train::Args),
+    /// Judge detection and tracking against known truth.
+    Evaluate(evaluate::Args),
 }
 
 /// The configuration that a command works with.
@@ -138,6 +141,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Overlay(args) => overlay::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
     }
 }
 

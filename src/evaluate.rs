@@ -1,9 +1,13 @@
 //! How good detection, outlines and tracks are, by the field's own measures.
 //!
-//! Takes found cells and truth as label pictures (0 background, one number a cell), gives outlines
-//! and boxes found right at an intersection over union of 0.5.
+//! Takes found cells and truth as label pictures (0 background, one number a cell), gives the Cell Tracking Challenge's
+//! DET, SEG and TRA, and how many outlines and boxes are right at an intersection over union of one half.
 
+pub mod ctc;
 pub mod draw;
+pub mod film;
 pub mod folder;
 pub mod instances;
+pub mod label_tiff;
 pub mod paint;
+pub mod sets;

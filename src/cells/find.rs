@@ -1,7 +1,7 @@
 //! From a corrected frame to its cells.
 
 use super::crop::Cutter;
-use super::mask::{Labels, Mask};
+use super::mask::{Labels, Mask, Window};
 use super::{Cell, DetectSettings, FoundCells, FrameVerdict, outline, protrusion, scattering, segment, shape, verdict};
 use crate::frame::CorrectedFrame;
 use crate::units::PointPx;
@@ -18,52 +18,16 @@ pub fn find(frame: &CorrectedFrame, settings: &DetectSettings) -> FoundCells {
     if verdict != FrameVerdict::Usable {
         return FoundCells { verdict, cells: Vec::new() };
     }
-    let boxes = Boxed::all(&segmented.labels);
-    if boxes.len() > settings.max_cells {
+    let windows = segmented.labels.windows();
+    if windows.len() > settings.max_cells {
         return FoundCells { verdict: FrameVerdict::TooDense, cells: Vec::new() };
     }
     let cutter = Cutter::new(settings.pixel_size);
     let at = Place { frame, factor: segmented.factor, settings };
-    let mut cells: Vec<Cell> = boxes.iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter)).collect();
+    let mut cells: Vec<Cell> = windows.iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter)).collect();
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
     let verdict = if cells.is_empty() { FrameVerdict::Empty } else { FrameVerdict::Usable };
     FoundCells { verdict, cells }
-}
-
-/// Where one label lies in the working picture.
-#[derive(Debug, Clone, Copy)]
-struct Boxed {
-    label: u32,
-    left: usize,
-    top: usize,
-    right: usize,
-    bottom: usize,
-    /// First pixel in reading order.
-    first: (usize, usize),
-    area: usize,
-}
-
-impl Boxed {
-    /// The boxes of all labels that occur.
-    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
-    fn all(labels: &Labels) -> Vec<Self> {
-        let none = Self { label: 0, left: usize::MAX, top: 0, right: 0, bottom: 0, first: (0, 0), area: 0 };
-        let mut boxes = vec![none; labels.count as usize + 1];
-        for (y, row) in labels.label.chunks_exact(labels.width).enumerate() {
-            for (x, &label) in row.iter().enumerate().filter(|(_, label)| **label > 0) {
-                let found = &mut boxes[label as usize];
-                if found.area == 0 {
-                    *found = Self { label, left: x, top: y, right: x, bottom: y, first: (x, y), area: 0 };
-                }
-                found.left = found.left.min(x);
-                found.right = found.right.max(x);
-                found.bottom = y;
-                found.area += 1;
-            }
-        }
-        boxes.retain(|b| b.area > 0);
-        boxes
-    }
 }
 
 /// What all cells of a frame share.
@@ -76,7 +40,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     /// One label's outline, shape and crop.
-    fn describe(&self, cell: &Boxed, labels: &Labels, cutter: &Cutter) -> Option<Cell> {
+    fn describe(&self, cell: &Window, labels: &Labels, cutter: &Cutter) -> Option<Cell> {
         let inside = |x: i64, y: i64| {
             let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return false };
             x < labels.width && labels.label.get(y * labels.width + x) == Some(&cell.label)
@@ -106,7 +70,7 @@ impl Place<'_> {
 }
 
 /// The label's own mask with a rim of one outside pixel.
-fn mask_of(cell: &Boxed, labels: &Labels) -> Mask {
+fn mask_of(cell: &Window, labels: &Labels) -> Mask {
     let (width, height) = (cell.right - cell.left + 3, cell.bottom - cell.top + 3);
     let mut inside = vec![false; width * height];
     for (row, output) in inside.chunks_exact_mut(width).skip(1).take(height - 2).enumerate() {

@@ -1,6 +1,7 @@
 //! Sets of pixels of a working picture: distance, widening, narrowing, holes, connected parts.
 
 use super::grid::Grid;
+use std::collections::BTreeMap;
 
 /// `[height, width]`, true inside.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,6 +77,24 @@ impl Mask {
         result
     }
 
+    /// For every pixel, the distance to the nearest pixel outside, px.
+    pub(super) fn distance(&self) -> Grid {
+        let values = self.squared_distance().into_iter().map(f32::sqrt).collect();
+        Grid { width: self.width, height: self.height, values }
+    }
+
+    /// Only the parts in which `marks` has at least one pixel.
+    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
+    pub(super) fn with_marks(&self, marks: &Self) -> Self {
+        let parts = self.parts();
+        let mut marked = vec![false; parts.count as usize + 1];
+        for (&label, &mark) in parts.label.iter().zip(&marks.inside) {
+            marked[label as usize] |= mark;
+        }
+        let inside = parts.label.iter().map(|&label| label > 0 && marked[label as usize]).collect();
+        Self { width: self.width, height: self.height, inside }
+    }
+
     /// The connected parts (8 neighbours), numbered in the order of their first pixel.
     pub(super) fn parts(&self) -> Labels {
         self.flood(true)
@@ -132,7 +151,93 @@ impl Mask {
     }
 }
 
+/// Where one label lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    pub(super) label: u32,
+    pub(super) left: usize,
+    pub(super) top: usize,
+    /// The last column and row inside.
+    pub(super) right: usize,
+    pub(super) bottom: usize,
+    /// First pixel in reading order.
+    pub(super) first: (usize, usize),
+    /// Number of pixels.
+    pub(super) area: usize,
+}
+
 impl Labels {
+    /// The windows of all labels that occur.
+    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
+    pub(super) fn windows(&self) -> Vec<Window> {
+        let none = Window { label: 0, left: 0, top: 0, right: 0, bottom: 0, first: (0, 0), area: 0 };
+        let mut windows = vec![none; self.count as usize + 1];
+        for (y, row) in self.label.chunks_exact(self.width).enumerate() {
+            for (x, &label) in row.iter().enumerate().filter(|(_, label)| **label > 0) {
+                let found = &mut windows[label as usize];
+                if found.area == 0 {
+                    *found = Window { label, left: x, top: y, right: x, bottom: y, first: (x, y), area: 0 };
+                }
+                found.left = found.left.min(x);
+                found.right = found.right.max(x);
+                found.bottom = y;
+                found.area += 1;
+            }
+        }
+        windows.retain(|window| window.area > 0);
+        windows
+    }
+
+    /// For every label, how many of its pixels' sides face each other label (0 for the outside), px.
+    #[expect(clippy::indexing_slicing, reason = "pixels are within the grid")]
+    pub(super) fn contacts(&self) -> BTreeMap<u32, BTreeMap<u32, usize>> {
+        let mut contacts: BTreeMap<u32, BTreeMap<u32, usize>> = BTreeMap::new();
+        for at in (0..self.label.len()).filter(|&at| self.label[at] > 0) {
+            for next in neighbours(at, self.width, self.height, false) {
+                if self.label[next] != self.label[at] {
+                    *contacts.entry(self.label[at]).or_default().entry(self.label[next]).or_default() += 1;
+                }
+            }
+        }
+        contacts
+    }
+
+    /// Only the largest connected part (8 neighbours) of every label; the first one when several are as large.
+    #[expect(clippy::indexing_slicing, reason = "pixels are within the grid, labels are 0..=count")]
+    pub(super) fn largest_parts(self) -> Self {
+        let (width, height) = (self.width, self.height);
+        let mut part = vec![0_u32; self.label.len()];
+        let mut sizes = vec![0_usize];
+        let mut best = vec![0_u32; self.count as usize + 1];
+        let mut open = Vec::new();
+        for start in 0..part.len() {
+            let own = self.label[start];
+            if own == 0 || part[start] != 0 {
+                continue;
+            }
+            let number = sizes.len() as u32;
+            let mut size = 0;
+            part[start] = number;
+            open.push(start);
+            while let Some(at) = open.pop() {
+                size += 1;
+                for next in neighbours(at, width, height, true) {
+                    if self.label[next] == own && part[next] == 0 {
+                        part[next] = number;
+                        open.push(next);
+                    }
+                }
+            }
+            sizes.push(size);
+            if size > sizes[best[own as usize] as usize] {
+                best[own as usize] = number;
+            }
+        }
+        let keep = |(&label, &part): (&u32, &u32)| if label > 0 && best[label as usize] == part { label } else { 0 };
+        let label = self.label.iter().zip(&part).map(keep).collect();
+        Self { label, ..self }
+    }
+
     /// Number of pixels of every label, index 0 for the outside.
     #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
     pub(super) fn areas(&self) -> Vec<usize> {
@@ -142,6 +247,12 @@ impl Labels {
         }
         areas
     }
+}
+
+/// The 4-connected parts of `inside` (`[height, width]`), numbered from 1 in reading order; 0 outside.
+pub(crate) fn parts(width: usize, height: usize, inside: Vec<bool>) -> Vec<u16> {
+    let labels = Mask { width, height, inside }.flood(false);
+    labels.label.into_iter().map(|label| u16::try_from(label).unwrap_or(u16::MAX)).collect()
 }
 
 /// The 4 or 8 neighbours of pixel `at` that lie inside the grid.
@@ -247,6 +358,14 @@ mod tests {
         let empty = full.inverted();
         assert_eq!(empty.widened(2.0), empty);
         assert_eq!(empty.parts().count, 0);
+    }
+
+    #[test]
+    fn a_label_keeps_its_largest_part() {
+        let labels = Labels { width: 7, height: 1, label: vec![1, 0, 1, 1, 2, 0, 2], count: 2 };
+        let windows: Vec<(usize, usize)> = labels.windows().iter().map(|w| (w.left, w.area)).collect();
+        assert_eq!(windows, [(0, 3), (4, 2)]);
+        assert_eq!(labels.largest_parts().label, [0, 0, 1, 1, 2, 0, 0]);
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Detection in single frames: F1 at an intersection over union of 0.5, for outlines and for boxes.
 
+use super::ctc::Overlaps;
 use super::paint::LabelPicture;
+use crate::cells::{Cell, outline};
+use crate::frame::CorrectedFrame;
 use std::collections::BTreeMap;
 
 /// Counts of right and wrong detections; add up over frames.
@@ -37,23 +40,14 @@ impl std::ops::Add for Matches {
 /// Matches two label pictures of equal size: a pair counts when the two share more than half of what
 /// either covers, so that no cell can match twice.
 pub fn match_outlines(truth: &LabelPicture, found: &LabelPicture) -> Matches {
-    let mut shared: BTreeMap<(u16, u16), usize> = BTreeMap::new();
-    let (mut true_area, mut found_area) = (BTreeMap::<u16, usize>::new(), BTreeMap::<u16, usize>::new());
-    for (&t, &f) in truth.labels.iter().zip(&found.labels) {
-        if t > 0 {
-            *true_area.entry(t).or_default() += 1;
-        }
-        if f > 0 {
-            *found_area.entry(f).or_default() += 1;
-        }
-        if t > 0 && f > 0 {
-            *shared.entry((t, f)).or_default() += 1;
-        }
-    }
+    let overlaps = Overlaps::of(truth, found);
     let area = |table: &BTreeMap<u16, usize>, label: u16| table.get(&label).copied().unwrap_or(0);
-    let right =
-        shared.iter().filter(|&(&(t, f), &both)| 2 * both > area(&true_area, t) + area(&found_area, f) - both).count();
-    Matches { right, spurious: found_area.len() - right, missed: true_area.len() - right }
+    let right = overlaps
+        .shared
+        .iter()
+        .filter(|&(&(t, f), &both)| 2 * both > area(&overlaps.true_area, t) + area(&overlaps.found_area, f) - both)
+        .count();
+    Matches { right, spurious: overlaps.found_area.len() - right, missed: overlaps.true_area.len() - right }
 }
 
 /// A box, px: left, top, right, bottom.
@@ -84,6 +78,40 @@ pub fn match_boxes(truth: &[BoxPx], found: &[BoxPx]) -> Matches {
         }
     }
     Matches { right, spurious: found.len() - right, missed: truth.len() - right }
+}
+
+/// The box round a cell's body: the part of it that is darkest in positive phase contrast, the nucleus and what
+/// surrounds it. A cell without a dark part gives the box round its outline.
+///
+/// The body is where the smoothed light lies below the mean of the cell's mean and its minimum.
+pub fn body_box(frame: &CorrectedFrame, cell: &Cell) -> BoxPx {
+    let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
+    let whole = cell.outline.iter().fold([f64::INFINITY, f64::INFINITY, 0.0, 0.0], |b, p| grown(b, p.x, p.y));
+    let mut light = Vec::new();
+    outline::fill(&cell.outline, width, height, |y, left, right| {
+        let row = frame.relative.get(y * width + left..y * width + right).unwrap_or_default();
+        light.extend(row.iter().enumerate().map(|(i, v)| ((left + i) as f64, y as f64, f64::from(*v))));
+    });
+    let mut sorted: Vec<f64> = light.iter().map(|p| p.2).collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let at = |share: f64| sorted.get((sorted.len() as f64 * share) as usize).copied().unwrap_or(1.0);
+    let threshold = f64::midpoint(at(0.03), at(0.5));
+    let dark: Vec<_> = light.iter().filter(|p| p.2 < threshold).collect();
+    if dark.len() < 9 {
+        return whole;
+    }
+    let side = |f: fn(&(f64, f64, f64)) -> f64| {
+        let mut values: Vec<f64> = dark.iter().map(|p| f(p)).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let at = |share: f64| values.get((values.len() as f64 * share) as usize).copied().unwrap_or(0.0);
+        (at(0.02), at(0.98))
+    };
+    let ((left, right), (top, bottom)) = (side(|p| p.0), side(|p| p.1));
+    [left, top, right, bottom]
+}
+
+fn grown([left, top, right, bottom]: BoxPx, x: f64, y: f64) -> BoxPx {
+    [left.min(x), top.min(y), right.max(x), bottom.max(y)]
 }
 
 fn box_iou(a: &BoxPx, b: &BoxPx) -> f64 {

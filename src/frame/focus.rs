@@ -15,44 +15,44 @@ const PLACES: usize = 200_000;
 /// What [`sharpness`] measures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sharpness {
-    /// Change of light over a short distance divided by that over a long one, at the strongest edges; about 0..=1.
+    /// Change of light over a short distance divided by that over a long one, at the strongest edges; about 0..=1,
+    /// more when the strongest edges are noise.
     pub(super) focus: f64,
 }
 
 /// How sharp the edges of what is in the frame are.
 ///
 /// `relative`: `[height, width]`, dimensionless, about 1 on empty substrate. At the places where light changes most over
-/// 7.2 um, the share of that change that happens within 0.9 um (as root mean square). A defocused edge spreads over
-/// many um, so the share falls; the brightness and the number of cells do not matter.
+/// 0.9 um, the share that this is of the change over 7.2 um round the same place (as root mean square). A defocused edge
+/// spreads over many um, so the share falls; the brightness and the number of cells do not matter.
 #[expect(
     clippy::indexing_slicing,
-    reason = "x + coarse < width and y + coarse < height, relative holds width * height"
+    reason = "all reads lie within half the coarse distance of the place, inside the frame"
 )]
 pub(super) fn sharpness(relative: &[f32], width: usize, height: usize, pixel_size: PixelSize) -> Sharpness {
     let fine = (pixel_size.px_from_um(FINE_UM).round() as usize).max(1);
-    let coarse = fine * COARSE_STEPS;
-    if width <= coarse || height <= coarse || relative.len() < width * height {
+    let (half, wide) = (fine.div_ceil(2), fine * COARSE_STEPS / 2);
+    if width <= 2 * wide || height <= 2 * wide || relative.len() < width * height {
         return Sharpness { focus: 0.0 };
     }
     let stride = (width * height).div_ceil(PLACES).isqrt().max(1);
     let mut changes = Vec::new();
-    for y in (0..height - coarse).step_by(stride) {
-        for x in (0..width - coarse).step_by(stride) {
+    for y in (wide..height - wide).step_by(stride) {
+        for x in (wide..width - wide).step_by(stride) {
             let at = y * width + x;
-            let here = relative[at];
-            let square = |step: usize| {
-                let (right, below) = (relative[at + step] - here, relative[at + step * width] - here);
-                right * right + below * below
+            let square = |reach: usize| {
+                let across = relative[at + reach] - relative[at - reach];
+                let down = relative[at + reach * width] - relative[at - reach * width];
+                across * across + down * down
             };
-            changes.push((square(coarse), square(fine)));
+            changes.push((square(half), square(wide)));
         }
     }
     let strongest = ((changes.len() as f64 * STRONGEST_SHARE).ceil() as usize).clamp(1, changes.len());
-    let (top, _, _) = changes.select_nth_unstable_by(strongest - 1, |a, b| b.0.total_cmp(&a.0));
-    // The order inside the selected part is not defined: sort it, so that the sum has the same bits everywhere.
-    let mut top = top.to_vec();
-    top.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
-    let (long, short) = top.iter().fold((0.0, 0.0), |(l, s), c| (l + f64::from(c.0), s + f64::from(c.1)));
+    // Ordered by both, so that the same places are summed in the same order everywhere.
+    changes.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
+    let top = changes.iter().take(strongest);
+    let (short, long) = top.fold((0.0, 0.0), |(s, l), c| (s + f64::from(c.0), l + f64::from(c.1)));
     let focus = if long > 0.0 && long.is_finite() && short.is_finite() { (short / long).sqrt() } else { 0.0 };
     Sharpness { focus }
 }

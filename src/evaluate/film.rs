@@ -1,0 +1,173 @@
+//! A film through detection and tracking, compared with truth in the Cell Tracking Challenge's layout.
+
+use super::ctc::{Film, Repairs, Seg, TrackRow};
+use super::paint::LabelPicture;
+use super::{folder, label_tiff, sets};
+use crate::cells::{self, DetectSettings};
+use crate::frame;
+use crate::id::TimeIndex;
+use crate::track::link::{Link, LinkSettings, Linker, Observation};
+use anyhow::Context as _;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Where a film and its truth lie.
+#[derive(Debug, Clone)]
+pub struct Layout<'a> {
+    /// Folder of the frames.
+    pub frames: &'a Path,
+    /// Folder of the markers and `man_track.txt`.
+    pub tracks: &'a Path,
+    /// Folder of the outlines.
+    pub outlines: &'a Path,
+    /// Cells wholly within this many px of the edge are not annotated and do not count.
+    pub border_px: usize,
+    /// Folder for the result in the same layout; none when not wanted.
+    pub results: Option<&'a Path>,
+}
+
+/// How a film was done.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FilmScore {
+    /// What has to be repaired.
+    pub repairs: Repairs,
+    /// SEG, 0..=1.
+    pub seg: Option<f64>,
+}
+
+/// Finds and follows the cells of a film and compares them with the truth.
+///
+/// # Errors
+/// When a picture or table cannot be read or a result cannot be written.
+pub fn judge(layout: &Layout<'_>, detect: &DetectSettings) -> anyhow::Result<FilmScore> {
+    let mut linker = Linker::new(LinkSettings::new(detect.pixel_size));
+    let mut rows = Rows::default();
+    let (mut film, mut seg) = (Film::default(), Seg::default());
+    let markers = folder::pictures(layout.tracks)?;
+    for ((time, path), marker) in folder::pictures(layout.frames)?.iter().enumerate().zip(&markers) {
+        let frame = frame::correct(folder::plane(path)?, detect.pixel_size);
+        let found = cells::find(&frame, detect);
+        let seen: Vec<Observation> = found.cells.iter().map(Observation::from).collect();
+        let links = linker.link(TimeIndex(time as i64), &seen);
+        let numbers: Vec<u16> = links.iter().map(|link| rows.piece(time, link)).collect();
+        let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
+        let painted = LabelPicture::of(width, height, found.cells.iter().zip(numbers)).without_border(layout.border_px);
+        rows.seen(time, &painted);
+        film.add(time, &sets::labels(marker)?, &painted);
+        let name = marker.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let outlines = layout.outlines.join(name.replace("man_track", "man_seg"));
+        if outlines.is_file() {
+            seg.add(&sets::labels(&outlines)?, &painted);
+        }
+        if let Some(results) = layout.results {
+            std::fs::create_dir_all(results).with_context(|| format!("make folder {}", results.display()))?;
+            let out = results.join(name.replace("man_track", "mask"));
+            std::fs::write(&out, label_tiff::bytes(&painted)).with_context(|| format!("write {}", out.display()))?;
+        }
+    }
+    let truth = track_table(&layout.tracks.join("man_track.txt"))?;
+    let table = rows.table();
+    if let Some(results) = layout.results {
+        let lines: String = table.iter().map(|r| format!("{} {} {} {}\n", r.label, r.begin, r.end, r.parent)).collect();
+        let out = results.join("res_track.txt");
+        std::fs::write(&out, lines).with_context(|| format!("write {}", out.display()))?;
+    }
+    Ok(FilmScore { repairs: film.repairs(&truth, &table), seg: seg.mean() })
+}
+
+/// A table of tracks: label, first frame, last frame, parent.
+fn track_table(path: &Path) -> anyhow::Result<Vec<TrackRow>> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let row = |line: &str| {
+        let numbers: Vec<u16> = line.split_whitespace().filter_map(|field| field.parse().ok()).collect();
+        let [label, begin, end, parent] = <[u16; 4]>::try_from(numbers).ok()?;
+        Some(TrackRow { label, begin: begin.into(), end: end.into(), parent })
+    };
+    Ok(text.lines().filter_map(row).collect())
+}
+
+/// The challenge wants tracks without gaps: a gap ends one label and begins another with the first as its parent.
+#[derive(Debug, Default)]
+struct Rows {
+    /// For every track number its present label and the frame that it was last seen in.
+    present: BTreeMap<u32, (u16, usize)>,
+    rows: BTreeMap<u16, TrackRow>,
+    last_label: u16,
+}
+
+impl Rows {
+    /// The label of a cell at `time`.
+    fn piece(&mut self, time: usize, link: &Link) -> u16 {
+        let before = self.present.get(&link.number).copied();
+        if let Some((label, last)) = before
+            && last + 1 == time
+        {
+            self.present.insert(link.number, (label, time));
+            return label;
+        }
+        self.last_label = self.last_label.saturating_add(1);
+        let mother = link.parent.and_then(|number| self.present.get(&number)).copied();
+        let parent = before.or(mother).map_or(0, |(label, _)| label);
+        let label = self.last_label;
+        self.rows.insert(label, TrackRow { label, begin: usize::MAX, end: 0, parent });
+        self.present.insert(link.number, (label, time));
+        label
+    }
+
+    /// Notes which labels are really in the picture: the border may have taken some away.
+    fn seen(&mut self, time: usize, painted: &LabelPicture) {
+        let mut here: Vec<u16> = painted.labels.clone();
+        here.sort_unstable();
+        here.dedup();
+        for label in here {
+            if let Some(row) = self.rows.get_mut(&label) {
+                row.begin = row.begin.min(time);
+                row.end = time;
+            }
+        }
+    }
+
+    /// All labels that were seen; a parent that was not seen before is none.
+    fn table(&self) -> Vec<TrackRow> {
+        let known = |row: &TrackRow| {
+            let parent = self.rows.get(&row.parent).filter(|p| p.begin <= p.end && p.end < row.begin);
+            TrackRow { parent: parent.map_or(0, |p| p.label), ..*row }
+        };
+        self.rows.values().filter(|row| row.begin <= row.end).map(known).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn link(number: u32, parent: Option<u32>) -> Link {
+        Link { number, parent }
+    }
+
+    fn row(label: u16, begin: usize, end: usize, parent: u16) -> TrackRow {
+        TrackRow { label, begin, end, parent }
+    }
+
+    #[test]
+    fn gaps_and_divisions_become_pieces_with_parents() {
+        let mut rows = Rows::default();
+        for (time, links) in [
+            (0, vec![link(1, None)]),
+            (1, vec![link(1, None)]),
+            (3, vec![link(1, None)]),
+            (4, vec![link(2, Some(1)), link(3, Some(1))]),
+        ] {
+            let labels: Vec<u16> = links.iter().map(|link| rows.piece(time, link)).collect();
+            rows.seen(time, &LabelPicture { width: labels.len(), height: 1, labels });
+        }
+        assert_eq!(rows.table(), [row(1, 0, 1, 0), row(2, 3, 3, 1), row(3, 4, 4, 2), row(4, 4, 4, 2)]);
+    }
+
+    #[test]
+    fn labels_that_the_border_took_away_are_not_in_the_table() {
+        let mut rows = Rows::default();
+        rows.piece(0, &link(1, None));
+        assert_eq!(rows.table(), []);
+    }
+}
