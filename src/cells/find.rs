@@ -24,7 +24,8 @@ pub fn find(frame: &CorrectedFrame, settings: &DetectSettings) -> FoundCells {
     }
     let cutter = Cutter::new(settings.pixel_size);
     let at = Place { frame, factor: segmented.factor, settings };
-    let mut cells: Vec<Cell> = windows.iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter)).collect();
+    let mut cells: Vec<Cell> =
+        windows.iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter)).collect();
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
     let verdict = if cells.is_empty() { FrameVerdict::Empty } else { FrameVerdict::Usable };
     FoundCells { verdict, cells }
@@ -82,3 +83,6 @@ fn mask_of(cell: &Window, labels: &Labels) -> Mask {
     }
     Mask { width, height, inside }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,8 @@ mod tests {
         let ridge = |x: usize, at: f32| (1.0 - (x as f32 - at).abs() / 4.0).max(0.0);
         let values = (0..width * height).map(|i| ridge(i % width, 12.0).max(ridge(i % width, 30.0))).collect();
         let edges = Grid { width, height, values };
-        let rough = Mask { width, height, inside: (0..width * height).map(|i| (5..40).contains(&(i % width))).collect() };
+        let rough =
+            Mask { width, height, inside: (0..width * height).map(|i| (5..40).contains(&(i % width))).collect() };
         let seed = |i: usize| u32::from((19..23).contains(&(i % width)));
         let seeds = Labels { width, height, label: (0..width * height).map(seed).collect(), count: 1 };
         let grown = grown(&rough, &seeds, &edges);
