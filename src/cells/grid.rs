@@ -54,7 +54,7 @@ impl Grid {
         if sigma < 0.3 {
             return self.clone();
         }
-        if sigma < 3.5 {
+        if sigma < 4.5 {
             return self.convolved(&gaussian(sigma));
         }
         // Three boxes of radius r have the variance r (r + 1).

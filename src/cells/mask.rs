@@ -3,6 +3,9 @@
 use super::grid::Grid;
 use std::collections::BTreeMap;
 
+/// Discs from this radius on are widened by exact distances instead of runs, px.
+const FURTHEST_STEPS: f32 = 60.0;
+
 /// `[height, width]`, true inside.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Mask {
@@ -40,9 +43,44 @@ impl Mask {
 
     /// All pixels within `radius` px of the set.
     pub(super) fn widened(&self, radius: f32) -> Self {
-        let squared = radius * radius;
-        let inside = self.inverted().squared_distance().into_iter().map(|d| d <= squared).collect();
-        Self { width: self.width, height: self.height, inside }
+        if radius >= FURTHEST_STEPS {
+            let squared = radius * radius;
+            let inside = self.inverted().squared_distance().into_iter().map(|d| d <= squared).collect();
+            return Self { width: self.width, height: self.height, inside };
+        }
+        // A disc is a stack of runs: a pixel is near when, in some row of the disc, the set is within that row's half width.
+        let across = self.steps_across();
+        let reach = radius.max(0.0) as usize;
+        let mut near = vec![0_u8; self.inside.len()];
+        for (y, output) in near.chunks_exact_mut(self.width).enumerate() {
+            let rows = y.saturating_sub(reach)..(y + reach + 1).min(self.height);
+            for (row, steps) in across.chunks_exact(self.width).enumerate().take(rows.end).skip(rows.start) {
+                let down = row.abs_diff(y) as f32;
+                let half = (radius * radius - down * down).max(0.0).sqrt() as u8;
+                for (near, &steps) in output.iter_mut().zip(steps) {
+                    *near |= u8::from(steps <= half);
+                }
+            }
+        }
+        Self { width: self.width, height: self.height, inside: near.into_iter().map(|v| v != 0).collect() }
+    }
+
+    /// For every pixel, the steps along its row to the nearest pixel inside (0 inside, at most 255).
+    fn steps_across(&self) -> Vec<u8> {
+        let mut steps: Vec<u8> = self.inside.iter().map(|&inside| if inside { 0 } else { u8::MAX }).collect();
+        for row in steps.chunks_exact_mut(self.width) {
+            let mut last = u8::MAX;
+            for step in row.iter_mut() {
+                last = last.saturating_add(1).min(*step);
+                *step = last;
+            }
+            last = u8::MAX;
+            for step in row.iter_mut().rev() {
+                last = last.saturating_add(1).min(*step);
+                *step = last;
+            }
+        }
+        steps
     }
 
     /// The pixels further than `radius` px from the outside; the frame's edge does not count as outside.
@@ -78,8 +116,27 @@ impl Mask {
     }
 
     /// For every pixel, the distance to the nearest pixel outside, px.
+    ///
+    /// Looks at every part in its own window only: the nearest outside pixel is never beyond its rim.
+    #[expect(clippy::indexing_slicing, reason = "windows are clamped to the grid")]
     pub(super) fn distance(&self) -> Grid {
-        let values = self.squared_distance().into_iter().map(f32::sqrt).collect();
+        let mut values = vec![0.0_f32; self.inside.len()];
+        let parts = self.parts();
+        for window in parts.windows() {
+            let (left, top) = (window.left.saturating_sub(1), window.top.saturating_sub(1));
+            let (right, bottom) = ((window.right + 2).min(self.width), (window.bottom + 2).min(self.height));
+            let rows = || (top..bottom).map(|y| y * self.width + left..y * self.width + right);
+            let inside = rows().flat_map(|row| self.inside[row].iter().copied()).collect();
+            let own = Self { width: right - left, height: bottom - top, inside };
+            let squared = own.squared_distance();
+            for (row, squared) in rows().zip(squared.chunks_exact(own.width)) {
+                for ((value, label), squared) in values[row.clone()].iter_mut().zip(&parts.label[row]).zip(squared) {
+                    if *label == window.label {
+                        *value = squared.sqrt();
+                    }
+                }
+            }
+        }
         Grid { width: self.width, height: self.height, values }
     }
 
@@ -125,30 +182,62 @@ impl Mask {
         Self { width: self.width, height: self.height, inside }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "neighbours are checked against the grid")]
+    /// Joins the runs of every row with those of the row above.
+    #[expect(clippy::indexing_slicing, reason = "runs are numbered as they are pushed and lie inside their rows")]
     fn flood(&self, diagonal: bool) -> Labels {
-        let (width, height) = (self.width, self.height);
-        let mut label = vec![0_u32; self.inside.len()];
-        let mut count = 0;
-        let mut open = Vec::new();
-        for start in 0..label.len() {
-            if !self.inside[start] || label[start] != 0 {
-                continue;
-            }
-            count += 1;
-            label[start] = count;
-            open.push(start);
-            while let Some(at) = open.pop() {
-                for next in neighbours(at, width, height, diagonal) {
-                    if self.inside[next] && label[next] == 0 {
-                        label[next] = count;
-                        open.push(next);
-                    }
+        let reach = usize::from(diagonal);
+        // Row, first column, column after the last.
+        let mut runs: Vec<(usize, usize, usize)> = Vec::new();
+        let mut joined: Vec<u32> = Vec::new();
+        let mut above = 0..0;
+        for (y, row) in self.inside.chunks_exact(self.width).enumerate() {
+            let begin = runs.len();
+            let mut candidate = above.start;
+            let mut x = 0;
+            while let Some(start) = row[x..].iter().position(|&inside| inside).map(|skip| x + skip) {
+                let end = row[start..].iter().position(|&inside| !inside).map_or(self.width, |skip| start + skip);
+                joined.push(runs.len() as u32);
+                runs.push((y, start, end));
+                while candidate < above.end && runs[candidate].2 + reach <= start {
+                    candidate += 1;
                 }
+                let touching = (candidate..above.end).take_while(|&other| runs[other].1 < end + reach);
+                for other in touching {
+                    join(&mut joined, other as u32, runs.len() as u32 - 1);
+                }
+                x = end;
             }
+            above = begin..runs.len();
         }
-        Labels { width, height, label, count }
+        let mut label = vec![0_u32; self.inside.len()];
+        let mut numbers = vec![0_u32; runs.len()];
+        let mut count = 0;
+        for (run, &(y, start, end)) in runs.iter().enumerate() {
+            let first = first_run(&mut joined, run as u32) as usize;
+            if numbers[first] == 0 {
+                count += 1;
+                numbers[first] = count;
+            }
+            label[y * self.width + start..y * self.width + end].fill(numbers[first]);
+        }
+        Labels { width: self.width, height: self.height, label, count }
     }
+}
+
+/// The first run of the part that `run` belongs to.
+#[expect(clippy::indexing_slicing, reason = "runs are numbered as they are pushed")]
+fn first_run(joined: &mut [u32], mut run: u32) -> u32 {
+    while joined[run as usize] != run {
+        joined[run as usize] = joined[joined[run as usize] as usize];
+        run = joined[run as usize];
+    }
+    run
+}
+
+#[expect(clippy::indexing_slicing, reason = "runs are numbered as they are pushed")]
+fn join(joined: &mut [u32], a: u32, b: u32) {
+    let (a, b) = (first_run(joined, a), first_run(joined, b));
+    joined[a.max(b) as usize] = a.min(b);
 }
 
 /// Where one label lies.
@@ -347,6 +436,36 @@ mod tests {
                 .map(|i| ((i % width) as f32 - x).powi(2) + ((i / width) as f32 - y).powi(2))
                 .fold(f32::INFINITY, f32::min);
             assert!((distance - nearest).abs() < 1e-6, "{index}");
+        }
+    }
+
+    #[test]
+    fn distances_part_by_part_equal_those_of_the_whole() {
+        let (width, height) = (50, 40);
+        let inside: Vec<bool> = (0..width * height).map(|i| (i / 7 + i * i / 31) % 5 > 1 && i % 13 != 3).collect();
+        let mask = Mask { width, height, inside };
+        let whole: Vec<f32> = mask.squared_distance().into_iter().map(f32::sqrt).collect();
+        assert_eq!(mask.distance().values, whole);
+    }
+
+    #[test]
+    fn parts_are_joined_over_corners_and_numbered_in_reading_order() {
+        let comb = mask(&["#.#.#", "#.#.#", "###.#", "....#", "##.##", "..#.."]);
+        assert_eq!(comb.parts().count, 2);
+        let corner = Mask { inside: comb.inside.clone(), ..comb }.flood(false);
+        assert_eq!(corner.count, 4);
+        assert_eq!((corner.label[2], corner.label[4], corner.label[20], corner.label[27]), (1, 2, 3, 4));
+    }
+
+    #[test]
+    fn widening_takes_what_lies_within_the_radius() {
+        let (width, height) = (41, 37);
+        let inside: Vec<bool> = (0..width * height).map(|i| (i * i + 5 * i) % 97 == 1).collect();
+        let mask = Mask { width, height, inside };
+        let distance = mask.inverted().squared_distance();
+        for radius in [0.0, 0.5, 1.0, 1.5, 2.9, 6.0, 80.0] {
+            let within: Vec<bool> = distance.iter().map(|&d| d <= radius * radius).collect();
+            assert_eq!(mask.widened(radius).inside, within, "{radius}");
         }
     }
 
