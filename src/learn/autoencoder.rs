@@ -418,6 +418,61 @@ mod tests {
     }
 
     #[test]
+    fn every_layers_gradient_is_the_difference_quotient_of_the_loss() {
+        let spec = AutoencoderSpec::new(2, 2).unwrap();
+        let pictures = discs(6, spec.working_side_px());
+        let still = StepSettings { learning_rate: 0.0, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.0 };
+        let loss = |net: &Autoencoder| f64::from(net.clone().step(batch(&pictures, &noise(6)), still).reconstruction);
+        // Some steps first: at the very start the decoder ignores the descriptor, and all encoder gradients are about 0.
+        let mut net = Autoencoder::new(spec, 7);
+        for _ in 0..60 {
+            net.step(batch(&pictures, &noise(6)), StepSettings { learning_rate: 5e-3, adversarial_weight: 0.0, ..still });
+        }
+        let mut fresh = Autoencoder::new(spec, 7);
+        for (to, from) in fresh.halves.arrays_mut().zip(net.halves.arrays_mut()).step_by(3) {
+            to.clone_from(from);
+        }
+        let mut stepped = fresh.clone();
+        stepped.step(batch(&pictures, &noise(6)), still);
+        for index in 0..fresh.halves.list().len() {
+            let gradient: Vec<f32> = stepped.halves.first_moment(index).iter().map(|first| 10.0 * first).collect();
+            let at = (0..gradient.len()).max_by(|a, b| gradient[*a].abs().total_cmp(&gradient[*b].abs())).unwrap();
+            let moved = |by: f32| {
+                let mut net = fresh.clone();
+                net.halves.arrays_mut().nth(3 * index).unwrap()[at] += by;
+                loss(&net)
+            };
+            let numeric = (moved(2e-2) - moved(-2e-2)) / 4e-2;
+            let exact = f64::from(gradient[at]);
+            let name = &fresh.halves.list()[index].name;
+            println!("{name}: {exact:.6} {numeric:.6}");
+            assert!((numeric - exact).abs() < 0.25 * exact.abs() + 2e-4, "{name}: {exact} {numeric}");
+        }
+    }
+
+    #[test]
+    fn the_descriptor_carries_the_picture() {
+        let spec = AutoencoderSpec::new(4, 2).unwrap();
+        let side = spec.working_side_px();
+        let pictures = discs(8, side);
+        let mut net = Autoencoder::new(spec, 7);
+        let settings = StepSettings { learning_rate: 3e-3, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.1 };
+        let mut last = 0.0;
+        for _ in 0..150 {
+            last = net.step(batch(&pictures, &noise(8)), settings).reconstruction;
+        }
+        // What the best picture that is the same for all cells would reach.
+        let same: Vec<f32> =
+            (0..side * side).map(|i| pictures.iter().skip(i).step_by(side * side).sum::<f32>() / 8.0).collect();
+        let entropy = |p: f32, t: f32| -(t * p.ln() + (1.0 - t) * (1.0 - p).ln());
+        let flat = pictures.iter().enumerate().map(|(i, t)| entropy(same[i % (side * side)], *t)).sum::<f32>()
+            / pictures.len() as f32;
+        let floor = pictures.iter().map(|t| entropy(*t, *t)).sum::<f32>() / pictures.len() as f32;
+        println!("same for all {flat:.4}, floor {floor:.4}, reached {last:.4}");
+        assert!(last < flat - 0.5 * (flat - floor), "same for all {flat}, floor {floor}, reached {last}");
+    }
+
+    #[test]
     #[ignore = "a measurement"]
     fn speed() {
         for (width, downsample, batch) in [(16, 2, 50)] {

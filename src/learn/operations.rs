@@ -14,7 +14,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 /// A batch norm's output and the batch's own moments.
 #[derive(ExtensionType)]
-pub struct Normed<B: Backend> {
+pub(super) struct Normed<B: Backend> {
     output: FloatTensor<B>,
     mean: FloatTensor<B>,
     variance: FloatTensor<B>,
@@ -22,7 +22,7 @@ pub struct Normed<B: Backend> {
 
 /// The operations of the autoencoder that burn does not have in this shape.
 #[backend_extension(Flex, Autodiff)]
-pub trait Layers: Backend {
+pub(super) trait Layers: Backend {
     /// `[b, h, w, c]` to `[b * h/2 * w/2, 16 c]`.
     fn gather(picture: FloatTensor<Self>, shape: [usize; 4]) -> FloatTensor<Self>;
     /// `[b * h/2 * w/2, 16 c]` to `[b, h, w, c]`.

@@ -78,6 +78,12 @@ impl Parameters {
         self.list.iter_mut().flat_map(|parameter| [&mut parameter.values, &mut parameter.first, &mut parameter.second])
     }
 
+    /// Adam's mean gradient of array `index`: a tenth of the gradient after the first step.
+    #[cfg(test)]
+    pub(super) fn first_moment(&self, index: usize) -> &[f32] {
+        self.list.get(index).map_or(&[], |parameter| parameter.first.as_slice())
+    }
+
     /// As if `steps` steps had been taken.
     pub(super) fn set_steps(&mut self, steps: u32) {
         self.steps = steps;

@@ -59,10 +59,9 @@ pub fn align(cells: &[CellFeatures], held_out: &str) -> Vec<CellFeatures> {
     let reference: Vec<&CellFeatures> = cells.iter().filter(|cell| cell.origin.sample != held_out).collect();
     let len = cells.first().map_or(0, |cell| cell.mean.len());
     let zero = || vec![0.0; len];
-    let mut samples: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let mut days: BTreeMap<&str, Vec<f64>> = cells.iter().map(|cell| (cell.origin.day.as_str(), zero())).collect();
     for _ in 0..ROUNDS {
-        samples = residual_means(&reference, |cell| &cell.origin.sample, |cell| days.get(cell.origin.day.as_str()));
+        let samples = residual_means(&reference, |cell| &cell.origin.sample, |cell| days.get(cell.origin.day.as_str()));
         let shifts =
             residual_means(&reference, |cell| &cell.origin.day, |cell| samples.get(cell.origin.sample.as_str()));
         let centre = mean(reference.iter().filter_map(|c| shifts.get(c.origin.day.as_str())).map(Vec::as_slice));
