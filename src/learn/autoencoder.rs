@@ -426,7 +426,10 @@ mod tests {
         // Some steps first: at the very start the decoder ignores the descriptor, and all encoder gradients are about 0.
         let mut net = Autoencoder::new(spec, 7);
         for _ in 0..60 {
-            net.step(batch(&pictures, &noise(6)), StepSettings { learning_rate: 5e-3, adversarial_weight: 0.0, ..still });
+            net.step(
+                batch(&pictures, &noise(6)),
+                StepSettings { learning_rate: 5e-3, adversarial_weight: 0.0, ..still },
+            );
         }
         let mut fresh = Autoencoder::new(spec, 7);
         for (to, from) in fresh.halves.arrays_mut().zip(net.halves.arrays_mut()).step_by(3) {
