@@ -211,7 +211,8 @@ async fn fovs(readers: &sqlx::SqlitePool, now: i64) -> Result<Vec<FovFacts>, Sto
         let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         FovFacts {
             silent: ms(now - pulse.newest_seen_unix_ms),
-            pace: (steps > 0 && pulse.span_ms > 0).then(|| (ms(pulse.span_ms / steps), steps)),
+            // Frames that were there already are all seen at once: then only the instrument's clock knows the pace.
+            pace: (steps > 0).then(|| (ms(pulse.span_ms.max(pulse.acquired_span_ms) / steps), steps)),
             blurred: quality.map_or((0, 0), |it| (it.blurred, it.recent)),
             light: quality.and_then(|it| {
                 let first = it.first_background_counts.filter(|first| *first > 0.0)?;
