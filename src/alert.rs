@@ -36,7 +36,7 @@ const FILLING_OVER_MS: i64 = 30 * 60_000;
 /// Messages sent in a row before the rules are looked at again.
 const MESSAGES_IN_A_ROW: u32 = 20;
 /// How often the dead-man address is asked for.
-const PING_EVERY: Duration = Duration::from_secs(60);
+const PING_EVERY: Duration = Duration::from_mins(1);
 
 /// What the keeper looks at and tells.
 #[derive(Debug, Clone)]
@@ -211,7 +211,8 @@ async fn fovs(readers: &sqlx::SqlitePool, now: i64) -> Result<Vec<FovFacts>, Sto
         let ms = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
         FovFacts {
             silent: ms(now - pulse.newest_seen_unix_ms),
-            pace: (steps > 0 && pulse.span_ms > 0).then(|| (ms(pulse.span_ms / steps), steps)),
+            // Frames that were there already are all seen at once: then only the instrument's clock knows the pace.
+            pace: (steps > 0).then(|| (ms(pulse.span_ms.max(pulse.acquired_span_ms) / steps), steps)),
             blurred: quality.map_or((0, 0), |it| (it.blurred, it.recent)),
             light: quality.and_then(|it| {
                 let first = it.first_background_counts.filter(|first| *first > 0.0)?;
@@ -274,9 +275,10 @@ async fn send_due(store: &Store, webhook: &Webhook) -> Result<(), StoreError> {
         };
         let due = deliver::pause_after(delivery.attempts + 1)
             .map(|pause| unix_ms().saturating_add(i64::try_from(pause.as_millis()).unwrap_or(i64::MAX)));
-        match due {
-            Some(_) => tracing::warn!(delivery = id, "an alert's message did not arrive and is tried again: {why}"),
-            None => tracing::error!(delivery = id, "an alert's message is given up: {why}"),
+        if due.is_some() {
+            tracing::warn!(delivery = id, "an alert's message did not arrive and is tried again: {why}");
+        } else {
+            tracing::error!(delivery = id, "an alert's message is given up: {why}");
         }
         store.delivery_failed(id, &why, due).await?;
         return Ok(());

@@ -100,10 +100,9 @@ impl DaemonError {
     /// Whether a restart cannot help because somebody has to change the configuration (or the bundle) first.
     pub fn is_configuration(&self) -> bool {
         match self {
-            Self::Settings(_) | Self::Infer(_) | Self::Store(StoreError::OnShare { .. }) => true,
+            Self::Settings(_) | Self::Infer(_) | Self::Alert(_) | Self::Store(StoreError::OnShare { .. }) => true,
             // An address that is taken may be free after the next restart.
             Self::Serve(error) => !matches!(error, ServeError::Bind { .. }),
-            Self::Alert(_) => true,
             _ => false,
         }
     }

@@ -11,7 +11,7 @@ use thiserror::Error;
 /// First pause after a failed try.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// Longest pause between tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 /// After so many tries a message is given up.
 const MOST_TRIES: i64 = 80;
 /// SHA-256 works on blocks of this many bytes.

@@ -195,7 +195,7 @@ fn stalls(fovs: &[FovFacts], settings: &AlertSettings) -> Vec<(Key, Finding)> {
     let judged: Vec<(&FovFacts, Duration, Option<Finding>)> = fovs
         .iter()
         .filter_map(|fov| {
-            let (pace, _) = fov.pace.filter(|(_, steps)| *steps >= LEAST_STEPS)?;
+            let (pace, _) = fov.pace.filter(|(pace, steps)| *steps >= LEAST_STEPS && !pace.is_zero())?;
             let limit = settings.stall_least.max(pace.mul_f64(settings.stall_factor));
             let finding = between(fov.silent > limit, fov.silent > limit.mul_f64(EASE), || {
                 format!(

@@ -49,9 +49,9 @@ impl Default for AlertSettings {
         Self {
             period: Duration::from_secs(5),
             stall_factor: 5.0,
-            stall_least: Duration::from_secs(120),
+            stall_least: Duration::from_mins(2),
             disk_low_bytes: 5_000_000_000,
-            disk_low_time: Duration::from_secs(6 * 3600),
+            disk_low_time: Duration::from_hours(6),
             blurred_share: 0.5,
             light_change: 0.3,
             withheld_share: 0.5,

@@ -53,7 +53,7 @@ pub const SETS: &[Set] = &[
     Set {
         name: "ctc_phc_u373_02",
         pixel_size_um: 0.65,
-        cell_diameter_um: 50.0,
+        cell_diameter_um: 40.0,
         kind: Kind::Film { frames: "02", tracks: "02_GT/TRA", outlines: "02_GT/SEG", border_px: 50 },
     },
     Set {

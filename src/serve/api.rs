@@ -1,4 +1,4 @@
-//! The API under `/api/v1`: JSON that reads, never writes. Described by the OpenAPI document that it serves.
+//! The API under `/api/v1`: JSON that reads, never writes. Described by the `OpenAPI` document that it serves.
 
 mod events;
 mod frames;
@@ -18,7 +18,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use std::path::Path;
 
-/// The OpenAPI 3.1 document.
+/// The `OpenAPI` 3.1 document.
 pub const OPENAPI: &str = include_str!("openapi.json");
 
 pub(super) fn routes() -> Router<ServeState> {

@@ -61,7 +61,8 @@ async fn accept(
     permits: &Arc<Semaphore>,
 ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
-    match listener.accept().await {
+    let accepted = listener.accept().await;
+    match accepted {
         Ok((stream, _peer)) => Some((stream, permit)),
         Err(error) => {
             tracing::warn!(error = %error, "a connection could not be accepted");

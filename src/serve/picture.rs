@@ -150,6 +150,7 @@ impl Pictures {
         let entry = cache.remove(at)?;
         let gray = Arc::clone(&entry.1);
         cache.push_back(entry);
+        drop(cache);
         Some(gray)
     }
 

@@ -213,9 +213,25 @@ fn http_get(port: u16, path: &str) -> Option<String> {
     stream
         .write_all(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n").as_bytes())
         .ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    Some(text.split_once("\r\n\r\n")?.1.to_owned())
+    // Chromium leaves the connection open: the length tells where the body ends.
+    let mut bytes = Vec::new();
+    loop {
+        let mut part = [0; 4096];
+        let read = stream.read(&mut part).ok()?;
+        bytes.extend_from_slice(part.get(..read)?);
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+            });
+            if read == 0 || length.is_some_and(|length| body.len() >= length) {
+                return Some(body.to_owned());
+            }
+        } else if read == 0 {
+            return None;
+        }
+    }
 }
 
 fn decode_base64(text: &str) -> Vec<u8> {

@@ -1,6 +1,7 @@
 use super::*;
 
-const MINUTE: Duration = Duration::from_secs(60);
+const GB: u64 = 1_000_000_000;
+const MINUTE: Duration = Duration::from_mins(1);
 
 fn fov(name: &str, silent_s: u64) -> FovFacts {
     FovFacts {
@@ -86,7 +87,6 @@ fn the_disk_counts_in_bytes_and_in_time_left() {
         filling_bytes_per_s: rate,
         ..Facts::default()
     };
-    const GB: u64 = 1_000_000_000;
     assert_eq!(
         follow(&[disk(50 * GB, None), disk(4 * GB, None), disk(6 * GB, None), disk(90 * GB, None)]),
         ["+disk_low ", "-disk_low "]

@@ -40,7 +40,11 @@ macro_rules! fov_rows {
                     count(*) FILTER (WHERE state = 'done') AS done,
                     count(*) FILTER (WHERE state = 'failed') AS failed,
                     count(*) FILTER (WHERE state = 'skipped') AS skipped
-                FROM fields_of_view AS picked LEFT JOIN frames ON frames.fov_id = picked.fov_id
+                FROM fields_of_view AS picked
+                LEFT JOIN (
+                    SELECT fov_id, time_index, state FROM frames INDEXED BY frames_by_state
+                    WHERE state IN ('seen', 'waiting', 'ready', 'processing', 'done', 'failed', 'skipped')
+                ) AS frames ON frames.fov_id = picked.fov_id
                 GROUP BY picked.fov_id
             ) AS span ON span.fov_id = fov.fov_id ",
             $rest

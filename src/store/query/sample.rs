@@ -53,17 +53,18 @@ statements! {
         SELECT min(time_index) AS first, max(time_index) AS last
         FROM frames JOIN fields_of_view ON fields_of_view.fov_id = frames.fov_id
         WHERE fields_of_view.sample_id = ?1 AND frames.state = 'done'";
-    /// Only the frames at the chosen time indices are looked at, however long the session runs.
+    /// Only the frames at the chosen time indices are looked at, however long the session runs: CROSS JOIN keeps the
+    /// planner from any other order.
     TREND = "
         WITH chosen (time_index) AS (SELECT value FROM json_each(?3))
         SELECT frames.time_index, min(frames.acquired_unix_ms) AS acquired_unix_ms, count(*) AS cell_count,
             avg(inferences.logit) AS mean_logit,
             avg(inferences.logit * inferences.logit) AS mean_square
         FROM fields_of_view
-        JOIN chosen
-        JOIN frames ON frames.fov_id = fields_of_view.fov_id AND frames.time_index = chosen.time_index
-        JOIN cells ON cells.frame_id = frames.frame_id
-        JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = ?2
+        CROSS JOIN chosen
+        CROSS JOIN frames ON frames.fov_id = fields_of_view.fov_id AND frames.time_index = chosen.time_index
+        CROSS JOIN cells ON cells.frame_id = frames.frame_id
+        CROSS JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = ?2
         WHERE fields_of_view.sample_id = ?1 AND inferences.withheld IS NULL AND frames.state = 'done'
         GROUP BY frames.time_index ORDER BY frames.time_index";
 }

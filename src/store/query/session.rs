@@ -27,7 +27,7 @@ statements! {
     SESSION_NAME = "SELECT instrument, name FROM sessions WHERE session_id = ?1";
     /// Expected: the span of time indices, times the planes per time index that the field of view usually has.
     EXPECTED = "
-        SELECT coalesce(sum(span * planes), 0) AS expected, coalesce(sum(known), 0) AS known,
+        SELECT coalesce(sum(span * planes), 0) AS promised, coalesce(sum(known), 0) AS known,
             coalesce(sum(done), 0) AS done, coalesce(sum(failed), 0) AS failed,
             coalesce(sum(skipped), 0) AS skipped, coalesce(sum(open_frames), 0) AS open_frames
         FROM (
@@ -154,7 +154,7 @@ pub async fn bundle(readers: &SqlitePool) -> Result<Option<BundleSummary>, Store
 
 #[derive(FromRow)]
 struct Expected {
-    expected: i64,
+    promised: i64,
     known: i64,
     done: i64,
     failed: i64,
@@ -185,13 +185,13 @@ pub async fn certificate(readers: &SqlitePool, session: SessionId) -> Result<Opt
         session_id: session,
         instrument,
         name,
-        expected_frames: sums.expected.max(sums.known),
+        expected_frames: sums.promised.max(sums.known),
         known_frames: sums.known,
         analysed_frames: sums.done,
         failed_frames: sums.failed,
         skipped_frames: sums.skipped,
         open_frames: sums.open_frames,
-        missing_frames: (sums.expected - sums.known).max(0),
+        missing_frames: (sums.promised - sums.known).max(0),
         unexplained_frames: unexplained,
         complete: sums.open_frames == 0 && unexplained == 0,
         exceptions,

@@ -7,30 +7,19 @@ use sqlx::FromRow;
 use sqlx::sqlite::SqlitePool;
 
 statements! {
-    /// `span_ms / (times - 1)` over the newest 20 frames is the pace of the field of view.
+    /// The newest 20 time steps of each field of view tell its pace, by our clock and by the instrument's.
     FOV_PULSES = "
-        SELECT fov.fov_id, fov.name, sessions.name AS session_name,
-            (SELECT max(frame_id) FROM frames WHERE frames.fov_id = fov.fov_id) AS newest_frame_id,
+        SELECT fov.fov_id, fov.name, sessions.name AS session_name, max(recent.frame_id) AS newest_frame_id,
             (SELECT count(*) FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id) AS done_count,
-            recent.frame_count, recent.newest_seen_unix_ms,
-            recent.newest_seen_unix_ms - recent.oldest_seen_unix_ms AS span_ms,
-            recent.newest_time_index - recent.oldest_time_index AS time_steps
+            count(*) AS frame_count, max(recent.first_seen_unix_ms) AS newest_seen_unix_ms,
+            max(recent.first_seen_unix_ms) - min(recent.first_seen_unix_ms) AS span_ms,
+            coalesce(max(recent.acquired_unix_ms) - min(recent.acquired_unix_ms), 0) AS acquired_span_ms,
+            max(recent.time_index) - min(recent.time_index) AS time_steps
         FROM fields_of_view AS fov
         JOIN sessions ON sessions.session_id = fov.session_id
-        JOIN (
-            SELECT numbered.fov_id, count(*) AS frame_count, max(first_seen_unix_ms) AS newest_seen_unix_ms,
-                min(first_seen_unix_ms) AS oldest_seen_unix_ms, max(time_index) AS newest_time_index,
-                min(time_index) AS oldest_time_index
-            FROM (
-                SELECT frames.fov_id, frames.time_index, frames.first_seen_unix_ms,
-                    max(frames.time_index) OVER (PARTITION BY frames.fov_id) AS last_time_index
-                FROM frames
-                WHERE frames.fov_id IN (SELECT fov_id FROM fields_of_view WHERE session_id = ?1)
-            ) AS numbered
-            WHERE numbered.time_index > numbered.last_time_index - 20
-            GROUP BY numbered.fov_id
-        ) AS recent ON recent.fov_id = fov.fov_id
-        ORDER BY fov.fov_id LIMIT 2000";
+        JOIN frames AS recent ON recent.fov_id = fov.fov_id AND recent.time_index > (
+            SELECT max(time_index) FROM frames WHERE frames.fov_id = fov.fov_id) - 20
+        WHERE fov.session_id = ?1 GROUP BY fov.fov_id ORDER BY fov.fov_id LIMIT 2000";
     RECENT_QUALITY = "
         SELECT fov.fov_id, fov.name,
             (SELECT count(*) FROM (SELECT verdict FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id
@@ -75,8 +64,10 @@ pub struct FovPulse {
     pub frame_count: i64,
     /// When the newest of them was seen.
     pub newest_seen_unix_ms: i64,
-    /// Between the oldest and the newest of them.
+    /// Between the oldest and the newest of them, by our clock.
     pub span_ms: i64,
+    /// Between the oldest and the newest of them, by the instrument's clock; 0 when it does not tell.
+    pub acquired_span_ms: i64,
     /// Time steps between the oldest and the newest of them.
     pub time_steps: i64,
 }
