@@ -1,6 +1,13 @@
 //! Time from a frame's pixels to tracked cells on one core, with its breakdown:
 //! `cargo bench --bench cells`. Where python3 has scikit-image, the same steps are timed there, in the same run.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "a bench prints, and may stop at a surprise"
+)]
+
 use cytowatch::cells::{self, DetectSettings};
 use cytowatch::frame::{self, Plane};
 use cytowatch::id::TimeIndex;

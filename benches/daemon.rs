@@ -3,6 +3,8 @@
 //! `cargo bench --bench daemon` drives the real binary on simulated 2560 x 2160 frames with 30 cells. Times are of this
 //! machine and this hour; the ratios are what to compare.
 
+#![expect(clippy::print_stdout, reason = "printing is what a bench is for")]
+
 use cytowatch::cells::{self, Crop, DetectSettings};
 use cytowatch::frame;
 use cytowatch::infer::{EngineChoice, InferSettings, Model};
@@ -99,7 +101,7 @@ impl Site {
         Ok(site)
     }
 
-    fn page(&self, root: &Path) -> Outcome<String> {
+    fn page(root: &Path) -> Outcome<String> {
         let log = fs::read_to_string(root.join("log"))?;
         let page = log.split("page=http://").nth(1).and_then(|rest| rest.split('/').next());
         Ok(page.ok_or("no page")?.to_owned())
@@ -140,7 +142,7 @@ impl Site {
 fn until(what: &str, mut holds: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
     let began = Instant::now();
     while !holds()? {
-        if began.elapsed() > Duration::from_secs(600) {
+        if began.elapsed() > Duration::from_mins(10) {
             return Err(format!("waited in vain for {what}").into());
         }
         pause(Duration::from_millis(20));
@@ -150,7 +152,8 @@ fn until(what: &str, mut holds: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
 
 fn pause(time: Duration) {
     let (_keep, never) = mpsc::sync_channel::<()>(1);
-    drop(never.recv_timeout(time));
+    let waited = never.recv_timeout(time);
+    debug_assert!(waited.is_err());
 }
 
 /// Frames arrive one at a time, as from a microscope.
@@ -191,7 +194,7 @@ fn throughput(root: &Path, film: &[PathBuf], (name, bundle): (&str, &Path)) -> O
     let took = began.elapsed().as_secs_f64();
     let cells = site.scored()?;
     let through = cells as f64 / took;
-    let stages = stages(&site.page(root)?)?;
+    let stages = stages(&Site::page(root)?)?;
     site.stop()?;
 
     let settings = DetectSettings::new(PixelSize::PAPER);

@@ -193,9 +193,14 @@ impl Settings {
 mod tests {
     use super::*;
 
+    fn written(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
     fn load(text: &str, environment: &[(&str, &str)]) -> Result<Settings, SettingsError> {
-        let file = tempfile::NamedTempFile::with_suffix(".toml").expect("a temporary file");
-        std::fs::write(file.path(), text).expect("a written file");
+        let file = written(text);
         let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         Settings::load_with(Some(file.path()), environment)
     }

@@ -29,7 +29,7 @@ pub(super) fn seeds(rough: &Mask, texture: &Texture, diameter: f32) -> Labels {
     let thickness = sure.distance().map(|px| (px / radius).min(THICKEST)).smoothed(0.05 * diameter);
     let smallest = (SMALLEST_SHARE * area_px(diameter)) as usize;
     let split = split::split(&sure, &thickness, PROMINENCE, smallest);
-    let mut seeds = without_crumbs(split, &rough.parts(), smallest);
+    let mut seeds = without_crumbs(&split, &rough.parts(), smallest);
     close_bays(&mut seeds, rough, BAY_SHARE * diameter);
     seeds
 }
@@ -49,7 +49,7 @@ fn sure_mask(rough: &Mask, texture: &Texture, diameter: f32) -> Mask {
 
 /// Without seeds below `smallest` px, except the largest of each part of the rough mask.
 #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the tables hold count + 1")]
-fn without_crumbs(seeds: Labels, parts: &Labels, smallest: usize) -> Labels {
+fn without_crumbs(seeds: &Labels, parts: &Labels, smallest: usize) -> Labels {
     let areas = seeds.areas();
     let mut largest = vec![0_usize; parts.count as usize + 1];
     let pairs = || seeds.label.iter().zip(&parts.label).filter(|(seed, _)| **seed > 0);
@@ -62,7 +62,7 @@ fn without_crumbs(seeds: Labels, parts: &Labels, smallest: usize) -> Labels {
         keep[seed as usize] |= area >= smallest || area >= largest[part as usize];
     }
     let label = seeds.label.iter().map(|&label| if keep[label as usize] { label } else { 0 }).collect();
-    Labels { label, ..seeds }
+    Labels { label, ..*seeds }
 }
 
 /// Closes the bays and holes of every seed by itself, so that no seed grows together with its neighbour.

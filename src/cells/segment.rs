@@ -49,13 +49,13 @@ pub(super) fn segment(relative: &[f32], width: usize, height: usize, diameter_px
     let covered = rough.area() as f64 / rough.inside.len().max(1) as f64;
     let seeds = seeds::seeds(&rough, &texture, diameter);
     let labels = membrane::grown(&rough, &seeds, &light.gradient()).largest_parts();
-    Segmented { factor, labels: believable(labels, &texture, diameter), covered }
+    Segmented { factor, labels: believable(&labels, &texture, diameter), covered }
 }
 
 /// Without the labels that are too small or too faint to be cells: splinters go to the cell that they lie against, the
 /// others are debris.
 #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the tables hold count + 1")]
-fn believable(labels: Labels, texture: &Texture, diameter: f32) -> Labels {
+fn believable(labels: &Labels, texture: &Texture, diameter: f32) -> Labels {
     let areas = labels.areas();
     let mut strength = vec![0.0_f64; areas.len()];
     for (&label, &near) in labels.label.iter().zip(&texture.near.values) {
@@ -81,7 +81,7 @@ fn believable(labels: Labels, texture: &Texture, diameter: f32) -> Labels {
         }
     }
     let label = labels.label.iter().map(|&label| becomes[label as usize]).collect();
-    Labels { label, ..labels }
+    Labels { label, ..*labels }
 }
 
 /// The mean texture that half of the labelled area exceeds.

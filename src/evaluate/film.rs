@@ -68,7 +68,9 @@ pub fn judge(layout: &Layout<'_>, detect: &DetectSettings) -> anyhow::Result<Fil
     let truth = track_table(&layout.tracks.join("man_track.txt"))?;
     let table = rows.table();
     if let Some(results) = layout.results {
-        let lines: String = table.iter().map(|r| format!("{} {} {} {}\n", r.label, r.begin, r.end, r.parent)).collect();
+        let lines: Vec<String> =
+            table.iter().map(|r| format!("{} {} {} {}", r.label, r.begin, r.end, r.parent)).collect();
+        let lines = lines.join("\n") + "\n";
         let out = results.join("res_track.txt");
         std::fs::write(&out, lines).with_context(|| format!("write {}", out.display()))?;
     }
@@ -91,7 +93,7 @@ fn track_table(path: &Path) -> anyhow::Result<Vec<TrackRow>> {
 struct Rows {
     /// For every track number its present label and the frame that it was last seen in.
     present: BTreeMap<u32, (u16, usize)>,
-    rows: BTreeMap<u16, TrackRow>,
+    by_label: BTreeMap<u16, TrackRow>,
     last_label: u16,
 }
 
@@ -109,7 +111,7 @@ impl Rows {
         let mother = link.parent.and_then(|number| self.present.get(&number)).copied();
         let parent = before.or(mother).map_or(0, |(label, _)| label);
         let label = self.last_label;
-        self.rows.insert(label, TrackRow { label, begin: usize::MAX, end: 0, parent });
+        self.by_label.insert(label, TrackRow { label, begin: usize::MAX, end: 0, parent });
         self.present.insert(link.number, (label, time));
         label
     }
@@ -120,7 +122,7 @@ impl Rows {
         here.sort_unstable();
         here.dedup();
         for label in here {
-            if let Some(row) = self.rows.get_mut(&label) {
+            if let Some(row) = self.by_label.get_mut(&label) {
                 row.begin = row.begin.min(time);
                 row.end = time;
             }
@@ -130,10 +132,10 @@ impl Rows {
     /// All labels that were seen; a parent that was not seen before is none.
     fn table(&self) -> Vec<TrackRow> {
         let known = |row: &TrackRow| {
-            let parent = self.rows.get(&row.parent).filter(|p| p.begin <= p.end && p.end < row.begin);
+            let parent = self.by_label.get(&row.parent).filter(|p| p.begin <= p.end && p.end < row.begin);
             TrackRow { parent: parent.map_or(0, |p| p.label), ..*row }
         };
-        self.rows.values().filter(|row| row.begin <= row.end).map(known).collect()
+        self.by_label.values().filter(|row| row.begin <= row.end).map(known).collect()
     }
 }
 

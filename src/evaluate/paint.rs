@@ -41,6 +41,7 @@ impl LabelPicture {
     }
 
     /// Without the labels that lie wholly within `border_px` of the picture's edge.
+    #[must_use]
     pub fn without_border(&self, border_px: usize) -> Self {
         let rows = border_px..self.height.saturating_sub(border_px);
         let columns = border_px..self.width.saturating_sub(border_px);

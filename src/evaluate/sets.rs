@@ -205,7 +205,7 @@ fn polygons(root: &Path) -> anyhow::Result<Vec<Still>> {
                     .filter_map(|pair| Some(PointPx { x: pair.first()? - 0.5, y: pair.last()? - 0.5 }))
                     .collect();
                 outline::fill(&polygon, image.width, image.height, |y, left, right| {
-                    picture.paint(y, left, right, number)
+                    picture.paint(y, left, right, number);
                 });
             }
         }

@@ -62,7 +62,7 @@ pub fn drivers(samples: &BTreeMap<String, Vec<TrackMean>>, seed: u64) -> Vec<Dri
     let whole: Vec<Vec<f64>> = usable.iter().map(|(_, clusters)| correlations(clusters.iter())).collect();
     let (correlation, prominence) = over_samples(&whole);
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut drawn: Vec<Vec<f64>> = vec![Vec::with_capacity(REPLICATES); LATENT_LEN];
+    let mut drawn: Vec<Vec<f64>> = vec![Vec::new(); LATENT_LEN];
     let mut first = vec![0_u32; LATENT_LEN];
     for _ in 0..REPLICATES {
         let replicate: Vec<Vec<f64>> = usable

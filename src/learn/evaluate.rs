@@ -137,8 +137,9 @@ pub fn score_with<'a>(rule: &Linear, cells: impl IntoIterator<Item = &'a CellFea
     scored.collect()
 }
 
-/// Leaves out every sample in turn, with all days on which it was imaged; scores its cells by a discriminant fitted on
-/// the rest. `prepare` may change the features of a fold (it is told which sample is held out).
+/// Leaves out every sample in turn, with all days on which it was imaged.
+///
+/// Scores its cells by a discriminant fitted on the rest. `prepare` may change the features of a fold (it is told which sample is held out).
 ///
 /// # Errors
 /// `split_*` and `fit_*` naming the sample whose fold cannot be made.

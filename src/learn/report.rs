@@ -3,6 +3,8 @@
 //! Takes [`Findings`], gives HTML that needs no network and no script. Every figure names its unit, its interval and what
 //! was held out.
 
+#![expect(clippy::let_underscore_must_use, reason = "writing to a text cannot fail")]
+
 mod plot;
 
 use super::evaluate::batch::Clustering;

@@ -308,7 +308,7 @@ fn light_findings(now: &LightFacts, before: &LightFacts, limits: &DriftLimits) -
         .filter(|share| share.abs() > limits.light_share)
         .map(|share| Finding::Light { share });
     let evenness = (known(&now.evenness) && known(&before.evenness))
-        .then(|| now.evenness.mean - before.evenness.mean)
+        .then_some(now.evenness.mean - before.evenness.mean)
         .filter(|by| by.abs() > limits.evenness)
         .map(|by| Finding::Evenness { by });
     let focus = share(&now.focus, &before.focus)

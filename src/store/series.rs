@@ -1,5 +1,6 @@
-//! Tracks with their descriptors over time, and frames with their light: what drift, changes of state and the ranking of
-//! features are computed from. Tracks are streamed one by one; memory does not grow with the session.
+//! Tracks with their descriptors over time, and frames with their light.
+//!
+//! What drift, changes of state and the ranking of features are computed from. Tracks are streamed one by one; memory does not grow with the session.
 
 use super::query::statements;
 use super::record::latent_from_bytes;
@@ -135,7 +136,8 @@ fn begun(row: &SqliteRow, track: i64, point: SeriesPoint) -> Result<TrackSeries,
 }
 
 fn point(row: &SqliteRow) -> Result<SeriesPoint, StoreError> {
-    let read = || -> Result<(i64, Option<i64>, String, Vec<u8>, f64), sqlx::Error> {
+    type Read = (i64, Option<i64>, String, Vec<u8>, f64);
+    let read = || -> Result<Read, sqlx::Error> {
         Ok((row.try_get(6)?, row.try_get(7)?, row.try_get(8)?, row.try_get(9)?, row.try_get(10)?))
     };
     let (time_index, acquired_unix_ms, day, blob, logit) = read().map_err(doing("read a score"))?;

@@ -61,7 +61,7 @@ fn an_unreadable_file_fails_with_its_code_and_is_taken_when_it_can_be_read() {
     let frame = &film()[0];
     write_whole(&site.folder(), frame);
     let path = site.folder().join(&frame.0);
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&path).is_ok() {
         eprintln!("skipped: this user may read everything");
         return;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// Longest wait for anything; generous because the machine may be busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 pub(crate) fn cytowatch() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cytowatch"));
@@ -145,9 +145,10 @@ impl Site {
         ]);
         let mut section = String::new();
         for line in more.lines() {
-            match line.strip_prefix('[') {
-                Some(name) => section = name.trim_end_matches(']').to_owned(),
-                None => {
+            if let Some(name) = line.strip_prefix('[') {
+                name.trim_end_matches(']').clone_into(&mut section);
+            } else {
+                {
                     let name: &'static str = ["instrument", "watch", "infer", "store", "serve", "pipeline", "track"]
                         .into_iter()
                         .find(|name| *name == section)

@@ -53,7 +53,9 @@ pub fn by_day(cells: &[CellFeatures]) -> Clustering {
     }
 }
 
-/// Takes every day's shift out of all features of all cells. The shifts come from a two-way model, feature = sample +
+/// Takes every day's shift out of all features of all cells.
+///
+/// The shifts come from a two-way model, feature = sample +
 /// day, fitted to all cells but those of `held_out` by least squares; they are zero on average over the cells.
 pub fn align(cells: &[CellFeatures], held_out: &str) -> Vec<CellFeatures> {
     let reference: Vec<&CellFeatures> = cells.iter().filter(|cell| cell.origin.sample != held_out).collect();

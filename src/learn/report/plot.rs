@@ -1,5 +1,7 @@
 //! The report's plots, as SVG text.
 
+#![expect(clippy::let_underscore_must_use, reason = "writing to a text cannot fail")]
+
 use crate::learn::evaluate::cells_needed::Point;
 use std::fmt::Write as _;
 

@@ -91,5 +91,5 @@ fn too_little_reference_is_refused() {
     let refused = Alignment::fit(&few.fovs, &good.fovs);
     assert_eq!(refused, Err(AlignError::TooFewCells { day: "today", cells: 30 }));
     assert_eq!(Alignment::fit(&good.fovs, &one.fovs).unwrap_err().code(), "align_too_few_fields");
-    assert_eq!(Alignment::none().apply(&[0.5; LATENT_LEN]), [0.5; LATENT_LEN]);
+    assert!(Alignment::none().apply(&[0.5; LATENT_LEN]).iter().all(|value| (value - 0.5).abs() < 1e-9));
 }
