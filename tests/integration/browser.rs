@@ -22,9 +22,9 @@ pub(crate) struct Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // Already gone is as good as killed.
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-        let _kept = &self.profile;
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        assert!(self.profile.path().is_dir() || std::thread::panicking());
     }
 }
 
@@ -37,7 +37,7 @@ impl Browser {
     /// Starts Chromium; says so and gives `None` where it is not installed.
     pub(crate) fn start() -> Option<Self> {
         let Some(program) = installed() else {
-            println!("skipped: Chromium is not installed (apt-get install chromium)");
+            eprintln!("skipped: Chromium is not installed (apt-get install chromium)");
             return None;
         };
         let profile = tempfile::tempdir().unwrap();
@@ -155,15 +155,15 @@ impl Browser {
     /// One text frame, masked as clients must.
     fn send(&mut self, text: &str) {
         let mask = [7_u8, 21, 42, 99];
-        let mut frame = vec![0x81];
+        let mut frame = vec![0x81_u8];
         match text.len() {
             length @ 0..126 => frame.push(0x80 | length as u8),
             length @ 126..65536 => {
-                frame.push(0x80 | 126);
+                frame.push(254);
                 frame.extend_from_slice(&(length as u16).to_be_bytes());
             }
             length => {
-                frame.push(0x80 | 127);
+                frame.push(255);
                 frame.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }

@@ -17,6 +17,9 @@
     clippy::format_collect,
     clippy::unnecessary_debug_formatting,
     clippy::type_complexity,
+    clippy::needless_pass_by_value,
+    clippy::disallowed_methods,
+    clippy::doc_markdown,
     reason = "tests are read line by line"
 )]
 

@@ -22,7 +22,7 @@ pub(crate) const SMALL: Scale =
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) live: Arc<Live>,
-    pub(crate) status: Arc<Status>,
+    _status: Arc<Status>,
     pub(crate) folder: TempDir,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
@@ -58,7 +58,7 @@ pub(crate) fn moving_status() -> Arc<Status> {
         engine: "ort".to_owned(),
         engine_warning: None,
     };
-    let status = Arc::new(Status::new(identity, Duration::from_secs(3600)));
+    let status = Arc::new(Status::new(identity, Duration::from_hours(1)));
     status.set_ready();
     for (stage, depth, capacity) in
         [(Stage::Admit, 0, 64), (Stage::Cells, 2, 8), (Stage::Infer, 1, 4), (Stage::Record, 0, 16)]
@@ -114,7 +114,7 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::task::spawn(serve::run(listener, state, stopped));
-        Self { address, live, status, folder, stop, serving }
+        Self { address, live, _status: status, folder, stop, serving }
     }
 
     /// Why a server with these settings does not start.

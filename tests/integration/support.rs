@@ -148,17 +148,15 @@ impl Site {
             if let Some(name) = line.strip_prefix('[') {
                 name.trim_end_matches(']').clone_into(&mut section);
             } else {
-                {
-                    let name: &'static str = ["instrument", "watch", "infer", "store", "serve", "pipeline", "track"]
-                        .into_iter()
-                        .find(|name| *name == section)
-                        .unwrap();
-                    let keys = sections.entry(name).or_default();
-                    let key = line.split('=').next().unwrap().trim();
-                    *keys = keys.lines().filter(|old| !old.starts_with(key)).map(|old| format!("{old}\n")).collect();
-                    keys.push_str(line);
-                    keys.push('\n');
-                }
+                let name: &'static str = ["instrument", "watch", "infer", "store", "serve", "pipeline", "track"]
+                    .into_iter()
+                    .find(|name| *name == section)
+                    .unwrap();
+                let keys = sections.entry(name).or_default();
+                let key = line.split('=').next().unwrap().trim();
+                *keys = keys.lines().filter(|old| !old.starts_with(key)).map(|old| format!("{old}\n")).collect();
+                keys.push_str(line);
+                keys.push('\n');
             }
         }
         let text: String = sections.iter().map(|(name, keys)| format!("[{name}]\n{keys}\n")).collect();
