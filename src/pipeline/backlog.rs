@@ -199,11 +199,13 @@ impl Fov {
         }
     }
 
-    /// The smallest distance between the time points that are known, before one has been learnt.
+    /// The smallest distance between the time points that are known, before one has been learnt. One distance alone
+    /// may as well be a gap.
     fn step_ahead(&self) -> Option<i64> {
         let times: Vec<i64> =
             self.last_left.into_iter().chain(self.pending.keys().map(|&(t, _)| t)).map(|t| t.0).collect();
-        times.windows(2).filter_map(|pair| Some(pair.last()? - pair.first()?)).filter(|&step| step > 0).min()
+        let steps = times.windows(2).filter_map(|pair| Some(pair.last()? - pair.first()?)).filter(|&step| step > 0);
+        if steps.clone().count() >= 2 { steps.min() } else { None }
     }
 
     fn learn_step(&mut self, time: TimeIndex) {

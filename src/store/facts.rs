@@ -217,7 +217,8 @@ async fn fovs(readers: &SqlitePool, session: SessionId) -> Result<Vec<FovFacts>,
     .await?;
     let mut fovs: Vec<FovFacts> = Vec::new();
     for (fov, sample, time, untimed) in rows {
-        if fovs.last().is_none_or(|last| last.fov != fov) {
+        // Instruments number the fields of each sample from the beginning.
+        if fovs.last().is_none_or(|last| last.fov != fov || last.sample != sample) {
             fovs.push(FovFacts { fov, sample, times: Vec::new(), untimed: 0 });
         }
         if let Some(last) = fovs.last_mut() {
