@@ -25,7 +25,7 @@ fn views() -> [(&'static str, String, &'static str); 5] {
         (
             "samples",
             "samples".to_owned(),
-            "document.querySelectorAll('.plot').length === 7 && document.body.innerText.includes('about 34 more cells')",
+            "document.querySelectorAll('.plot').length === 7 && document.body.innerText.toLowerCase().includes('about 34 more cells')",
         ),
         (
             "cell",
