@@ -50,6 +50,7 @@ statements! {
             count(inferences.cell_id) FILTER (WHERE inferences.withheld IS NULL) AS scored,
             count(*) FILTER (WHERE inferences.cell_id IS NULL) AS without_score
         FROM fields_of_view
+        JOIN samples ON samples.sample_id = fields_of_view.sample_id
         JOIN frames ON frames.fov_id = fields_of_view.fov_id
         JOIN cells ON cells.frame_id = frames.frame_id
         LEFT JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = (
@@ -58,6 +59,7 @@ statements! {
     WITHHELD = "
         SELECT inferences.withheld AS name, count(*) AS number
         FROM fields_of_view
+        JOIN samples ON samples.sample_id = fields_of_view.sample_id
         JOIN frames ON frames.fov_id = fields_of_view.fov_id
         JOIN cells ON cells.frame_id = frames.frame_id
         JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = (
@@ -80,19 +82,20 @@ statements! {
         WHERE fields_of_view.session_id = ?1 AND frames.state = 'done' GROUP BY runs.run_id ORDER BY runs.run_id";
     /// Every result in an order that does not depend on when it was computed.
     RESULTS = "
-        SELECT fields_of_view.name AS fov, frames.time_index, coalesce(frames.channel, '') AS channel,
+        SELECT samples.name || '/' || fields_of_view.name AS fov, frames.time_index, coalesce(frames.channel, '') AS channel,
             coalesce(frames.z_index, -1) AS z_index, cells.number, cells.x_px, cells.y_px, cells.outline, cells.area_um2,
             coalesce(tracks.number, 0) AS track, coalesce(bundles.sha256, '') AS bundle,
             coalesce(inferences.latent, x'') AS latent, coalesce(inferences.logit, 0.0) AS logit,
             coalesce(inferences.withheld, '') AS withheld
         FROM fields_of_view
+        JOIN samples ON samples.sample_id = fields_of_view.sample_id
         JOIN frames ON frames.fov_id = fields_of_view.fov_id
         JOIN cells ON cells.frame_id = frames.frame_id
         LEFT JOIN tracks ON tracks.track_id = cells.track_id
         LEFT JOIN inferences ON inferences.cell_id = cells.cell_id
         LEFT JOIN bundles ON bundles.bundle_id = inferences.bundle_id
         WHERE fields_of_view.session_id = ?1 AND frames.state = 'done'
-        ORDER BY fields_of_view.name, frames.time_index, channel, z_index, frames.plane_index, cells.number, bundle";
+        ORDER BY samples.name, fields_of_view.name, frames.time_index, channel, z_index, frames.plane_index, cells.number, bundle";
 }
 
 /// A session by which it can be called.
