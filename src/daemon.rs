@@ -131,8 +131,9 @@ pub struct Prepared {
 ///
 /// # Errors
 /// The first thing that does not hold; the message says what to do.
-pub async fn prepare(settings: Settings) -> Result<Prepared, DaemonError> {
+pub async fn prepare(mut settings: Settings) -> Result<Prepared, DaemonError> {
     settings.validate()?;
+    settings.infer.bundle = find_bundle(settings.infer.bundle);
     let folder = &settings.watch.folder;
     let folder_error = |source| DaemonError::Folder { folder: folder.clone(), source };
     std::fs::read_dir(folder).map(drop).map_err(folder_error)?;
@@ -143,6 +144,18 @@ pub async fn prepare(settings: Settings) -> Result<Prepared, DaemonError> {
     let listener = serve::bind(&settings.serve).await?;
     let webhook = alert::webhook(&settings.alert)?;
     Ok(Prepared { settings, kind, store, model, listener, webhook, lock })
+}
+
+/// A relative bundle is looked for below the working directory, then beside the program and above it (a checkout's
+/// `target/release`), then where packages put it.
+fn find_bundle(written: PathBuf) -> PathBuf {
+    if written.is_absolute() || written.is_dir() {
+        return written;
+    }
+    let program = std::env::current_exe().ok();
+    let beside = program.iter().flat_map(|program| program.ancestors().skip(1).take(4)).map(Path::to_owned);
+    let packaged = ["/usr/local/share/cytowatch", "/usr/share/cytowatch"].map(PathBuf::from);
+    beside.chain(packaged).map(|folder| folder.join(&written)).find(|path| path.is_dir()).unwrap_or(written)
 }
 
 /// Refuses a database on a share and takes the lock beside it. The operating system gives the lock back when the
