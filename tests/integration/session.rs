@@ -118,3 +118,19 @@ fn the_daemon_says_what_it_is_doing() {
     assert!(daemon.stop().success());
     assert_eq!(site.count("SELECT count(*) FROM runs WHERE ended_unix_ms IS NOT NULL AND settings_json <> ''"), 1);
 }
+
+#[test]
+fn status_asks_the_running_daemon() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let site = Site::new(&format!("[instrument]\npixel_size_um = 0.325\n[serve]\nlisten = \"{free}\""));
+    let mut daemon = site.start();
+    daemon.ready();
+    film().iter().take(2).for_each(|frame| write_whole(&site.folder(), frame));
+    wait_for("two frames", || (site.frames("done") == 2).then_some(()));
+    let text = output_of(&mut site.command("status"));
+    assert!(text.contains(&format!("daemon {}", daemon.process_id())), "{text}");
+    assert!(text.contains("2 recorded") && text.contains("record  moves"), "{text}");
+    assert!(daemon.stop().success());
+    let text = output_of(&mut site.command("status"));
+    assert!(text.contains("no daemon answers") && text.contains("2 frames done"), "{text}");
+}
