@@ -379,8 +379,9 @@ async fn schemathesis_finds_nothing() {
     // The stream of events never ends, which is what it is for; its own tests drive it.
     let output = tokio::task::spawn_blocking(move || {
         std::process::Command::new(program)
+            .current_dir(document.parent().unwrap())
             .arg("run")
-            .arg(document)
+            .arg(&document)
             .args(["--url", &url, "--exclude-path", "/events", "--max-examples", "20", "--seed", "56", "--no-color"])
             .output()
             .unwrap()

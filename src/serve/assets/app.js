@@ -111,7 +111,8 @@ function soon() {
 }
 
 addEventListener("hashchange", open);
-NARROW.addEventListener("change", open);
+// Plots are drawn for the width they have.
+NARROW.addEventListener("change", () => refresh());
 open();
 listen((kind, data) => {
   if (kind === "status" && status) {
