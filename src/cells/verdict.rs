@@ -20,7 +20,7 @@ const SAMPLES: usize = 100_000;
 pub(super) fn judge(frame: &CorrectedFrame, segmented: &Segmented) -> FrameVerdict {
     if segmented.labels.label.iter().all(|&label| label == 0) {
         FrameVerdict::Empty
-    } else if is_no_camera_picture(frame) || is_too_bright(&frame.relative) {
+    } else if is_no_camera_picture(frame) || is_too_bright(frame) {
         FrameVerdict::WrongKind
     } else if frame.quality.focus < BLURRED {
         FrameVerdict::OutOfFocus
@@ -36,12 +36,14 @@ fn is_no_camera_picture(frame: &CorrectedFrame) -> bool {
     frame.raw.full_scale_counts() >= f32::MAX || frame.quality.background_counts <= 0.0
 }
 
-fn is_too_bright(relative: &[f32]) -> bool {
-    let stride = (relative.len() / SAMPLES).max(1) | 1;
+fn is_too_bright(frame: &CorrectedFrame) -> bool {
+    let counts = frame.raw.counts();
+    let brightest = BRIGHTEST * frame.quality.background_counts as f32;
+    let stride = (counts.len() / SAMPLES).max(1) | 1;
     let (mut bright, mut all) = (0_usize, 0_usize);
-    for value in relative.iter().step_by(stride) {
+    for value in counts.iter().step_by(stride) {
         all += 1;
-        bright += usize::from(*value > BRIGHTEST);
+        bright += usize::from(*value > brightest);
     }
     bright as f64 > BRIGHT_SHARE * all as f64
 }
