@@ -36,14 +36,13 @@ fn is_no_camera_picture(frame: &CorrectedFrame) -> bool {
     frame.raw.full_scale_counts() >= f32::MAX || frame.quality.background_counts <= 0.0
 }
 
+/// The typical pixel is the substrate's, whatever the illumination's model says.
 fn is_too_bright(frame: &CorrectedFrame) -> bool {
     let counts = frame.raw.counts();
-    let brightest = BRIGHTEST * frame.quality.background_counts as f32;
     let stride = (counts.len() / SAMPLES).max(1) | 1;
-    let (mut bright, mut all) = (0_usize, 0_usize);
-    for value in counts.iter().step_by(stride) {
-        all += 1;
-        bright += usize::from(*value > brightest);
-    }
-    bright as f64 > BRIGHT_SHARE * all as f64
+    let mut sample: Vec<f32> = counts.iter().step_by(stride).copied().collect();
+    let middle = sample.len() / 2;
+    let (_, &mut typical, _) = sample.select_nth_unstable_by(middle, f32::total_cmp);
+    let bright = sample.iter().filter(|&&value| value > BRIGHTEST * typical.max(1.0)).count();
+    bright as f64 > BRIGHT_SHARE * sample.len() as f64
 }

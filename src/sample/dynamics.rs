@@ -49,7 +49,7 @@ pub struct LogitAt {
     pub logit: f64,
 }
 
-/// How logits come about; [`fit`] measures it on a session's tracks.
+/// How logits come about; [`fit()`] measures it on a session's tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dynamics {
@@ -68,7 +68,7 @@ pub struct Dynamics {
 }
 
 impl Default for Dynamics {
-    /// A start for [`fit`]: classes that one cell's mean tells apart with an area under the curve of about 0.75, frame
+    /// A start for [`fit()`]: classes that one cell's mean tells apart with an area under the curve of about 0.75, frame
     /// noise as large as their distance.
     fn default() -> Self {
         Self { low_logit: -0.5, high_logit: 0.5, offset_sd: 0.3, noise_sd: 1.0, noise_min: 2.0, stay_min: 240.0 }
