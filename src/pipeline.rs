@@ -180,7 +180,7 @@ pub async fn run(
     drop((jobs_out, analysed_in));
     let queues = Queues { found: found_out, jobs: jobs_in, done: done_out, forget: forget_in };
     let (draining_in, draining) = watch::channel(false);
-    let (conductor_stop, watcher_stop) = (stop.clone(), stop);
+    let (conductor_stop, watcher_stop) = (stop.clone(), stop.clone());
     tasks.spawn(async move { Ok(Ended::Drained(stages.conductor.run(queues, conductor_stop, draining_in).await?)) });
     tasks.spawn(async move {
         stages.watcher.run(found_in, forget_out, watcher_stop).await?;
@@ -192,8 +192,9 @@ pub async fn run(
                 None => return Ok(()),
                 Some(Err(panic)) => return Err(PipelineError::Panicked(panic)),
                 Some(Ok(Err(error))) => return Err(error),
-                // Every stage ends after the conductor began to drain, for whatever reason it did.
-                Some(Ok(Ok(Ended::Stage(stage)))) if !*draining.borrow() => {
+                // A stage may end once a stop was asked for (the watcher hears it as early as the conductor), or once
+                // the conductor began to drain for a reason of its own.
+                Some(Ok(Ok(Ended::Stage(stage)))) if !*draining.borrow() && !*stop.borrow() => {
                     return Err(PipelineError::EndedEarly(stage.name()));
                 }
                 Some(Ok(Ok(Ended::Stage(stage)))) => tracing::debug!(stage = stage.name(), "stage ended"),
