@@ -18,7 +18,7 @@ use crate::folder::FolderProbe;
 use crate::serve::live::{Event, Live};
 use crate::status::{Status, disk_space, unix_ms};
 use crate::store::alerts::{AlertRow, NewAlert, open_alerts};
-use crate::store::{Store, StoreError, query};
+use crate::store::{Readers, Store, StoreError, query};
 use deliver::{DeliverError, Webhook};
 use rule::{Change, Facts, FovFacts, Key, Rule};
 use std::collections::{BTreeSet, VecDeque};
@@ -203,7 +203,7 @@ fn called(sample: &query::SampleSummary) -> Option<(String, String, String)> {
     Some((sample.name.clone(), call.verdict.clone(), words))
 }
 
-async fn fovs(readers: &sqlx::SqlitePool, now: i64) -> Result<Vec<FovFacts>, StoreError> {
+async fn fovs(readers: &Readers, now: i64) -> Result<Vec<FovFacts>, StoreError> {
     let qualities = query::recent_quality(readers, RECENT_FRAMES).await?;
     let facts = query::fov_pulses(readers).await?.into_iter().map(|pulse| {
         let quality = qualities.iter().find(|quality| quality.fov_id == pulse.fov_id);

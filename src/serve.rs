@@ -28,12 +28,12 @@ pub use settings::{ServeError, ServeSettings};
 use crate::folder::FolderProbe;
 use crate::metrics::Metrics;
 use crate::status::Status;
+use crate::store::Readers;
 use axum::Router;
 use guard::{Access, Token};
 use live::Live;
 use picture::{Pictures, ReadFrame};
 use problem::Problem;
-use sqlx::sqlite::SqlitePool;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -44,7 +44,7 @@ pub struct Parts {
     /// What the daemon is doing; `None` for a viewer of a finished session.
     pub status: Option<Arc<Status>>,
     /// Read connections.
-    pub readers: SqlitePool,
+    pub readers: Readers,
     /// The database file, for its size.
     pub database: PathBuf,
     /// The watched folder, for health; `None` for a viewer.
@@ -70,7 +70,7 @@ impl std::fmt::Debug for Parts {
 #[derive(Debug, Clone)]
 pub struct ServeState {
     pub(crate) status: Option<Arc<Status>>,
-    pub(crate) readers: SqlitePool,
+    pub(crate) readers: Readers,
     pub(crate) database: Arc<PathBuf>,
     pub(crate) folder: Option<Arc<FolderProbe>>,
     pub(crate) live: Arc<Live>,

@@ -135,7 +135,7 @@ pub(crate) fn doing(operation: &'static str) -> impl FnOnce(sqlx::Error) -> Stor
 #[derive(Debug, Clone)]
 pub struct Store {
     writer: SqlitePool,
-    readers: SqlitePool,
+    readers: Readers,
 }
 
 impl Store {
@@ -161,7 +161,7 @@ impl Store {
     }
 
     /// The read connections.
-    pub fn readers(&self) -> &SqlitePool {
+    pub fn readers(&self) -> &Readers {
         &self.readers
     }
 
@@ -177,16 +177,19 @@ impl Store {
     }
 }
 
+/// Connections that only read.
+pub type Readers = SqlitePool;
+
 /// Read-only connections to a database that exists, for commands that must not change it.
 ///
 /// # Errors
 /// When `path` is not a database that can be read.
-pub async fn open_read_only(path: &Path) -> Result<SqlitePool, StoreError> {
+pub async fn open_read_only(path: &Path) -> Result<Readers, StoreError> {
     let options = SqliteConnectOptions::new().filename(path).busy_timeout(BUSY_TIMEOUT);
     reader_pool(options).await.map_err(|source| StoreError::Open { path: path.to_owned(), source })
 }
 
-async fn reader_pool(options: SqliteConnectOptions) -> Result<SqlitePool, sqlx::Error> {
+async fn reader_pool(options: SqliteConnectOptions) -> Result<Readers, sqlx::Error> {
     SqlitePoolOptions::new()
         .max_connections(READERS)
         .connect_with(options.create_if_missing(false).read_only(true))

@@ -31,6 +31,7 @@ mod explain;
 mod infer;
 mod page;
 mod restart;
+mod rooms;
 mod seed;
 mod server;
 mod session;

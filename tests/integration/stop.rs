@@ -25,7 +25,7 @@ fn sigterm_under_load_records_or_gives_back_everything_admitted() {
 #[test]
 fn a_stop_deadline_gives_frames_back_without_a_lost_attempt() {
     let folder = tempfile::tempdir().unwrap();
-    let slow = slow_bundle(folder.path());
+    let slow = slow_bundle(folder.path(), 24);
     let site = Site::with_bundle(
         &slow,
         "[instrument]\npixel_size_um = 0.325\n[infer]\nengine = \"rten\"\n[pipeline]\ndrain_deadline = \"10ms\"",
@@ -41,7 +41,7 @@ fn a_stop_deadline_gives_frames_back_without_a_lost_attempt() {
 #[test]
 fn a_slow_model_fills_the_queues_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let slow = slow_bundle(folder.path());
+    let slow = slow_bundle(folder.path(), 24);
     let site = Site::with_bundle(&slow, "[instrument]\npixel_size_um = 0.325\n[infer]\nengine = \"rten\"");
     let frames = film();
     let mut daemon = site.start();
@@ -73,11 +73,4 @@ fn queue_is_full(status: &str) -> bool {
             && stage["queue_capacity"].as_u64() > Some(0)
             && stage["queue_depth"] == stage["queue_capacity"]
     })
-}
-
-/// A network so wide that the model is what everything waits for.
-fn slow_bundle(folder: &std::path::Path) -> std::path::PathBuf {
-    let bundle = folder.join("bundle");
-    output_of(cytowatch().args(["model", "untrained", "--width", "24", "--downsample", "1"]).arg(&bundle));
-    bundle
 }
