@@ -8,7 +8,7 @@ use crate::frame;
 use crate::id::TimeIndex;
 use crate::track::link::{Link, LinkSettings, Linker, Observation};
 use anyhow::Context as _;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Where a film and its truth lie.
@@ -49,10 +49,9 @@ pub fn judge(layout: &Layout<'_>, detect: &DetectSettings) -> anyhow::Result<Fil
         let found = cells::find(&frame, detect);
         let seen: Vec<Observation> = found.cells.iter().map(Observation::from).collect();
         let links = linker.link(TimeIndex(time as i64), &seen);
-        let numbers: Vec<u16> = links.iter().map(|link| rows.piece(time, link)).collect();
         let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
-        let painted = LabelPicture::of(width, height, found.cells.iter().zip(numbers)).without_border(layout.border_px);
-        rows.seen(time, &painted);
+        let painted = LabelPicture::of(width, height, found.cells.iter().zip(1..)).without_border(layout.border_px);
+        let painted = rows.named(time, &links, painted);
         film.add(time, &sets::labels(marker)?, &painted);
         let name = marker.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let outlines = layout.outlines.join(name.replace("man_track", "man_seg"));
@@ -88,7 +87,8 @@ fn track_table(path: &Path) -> anyhow::Result<Vec<TrackRow>> {
     Ok(text.lines().filter_map(row).collect())
 }
 
-/// The challenge wants tracks without gaps: a gap ends one label and begins another with the first as its parent.
+/// The challenge wants tracks without gaps: a gap ends one label and begins another with the first as its parent. A cell
+/// that the border has taken away, or another has covered, is a gap like any other.
 #[derive(Debug, Default)]
 struct Rows {
     /// For every track number its present label and the frame that it was last seen in.
@@ -98,6 +98,18 @@ struct Rows {
 }
 
 impl Rows {
+    /// The picture of frame `time` whose labels are places in `links`, from 1, with every cell's own label instead.
+    fn named(&mut self, time: usize, links: &[Link], mut places: LabelPicture) -> LabelPicture {
+        let seen: BTreeSet<u16> = places.labels.iter().copied().filter(|&place| place > 0).collect();
+        let link_of = |place: u16| links.get(usize::from(place) - 1);
+        let labels: BTreeMap<u16, u16> =
+            seen.into_iter().filter_map(|place| Some((place, self.piece(time, link_of(place)?)))).collect();
+        for value in &mut places.labels {
+            *value = labels.get(value).copied().unwrap_or(0);
+        }
+        places
+    }
+
     /// The label of a cell at `time`.
     fn piece(&mut self, time: usize, link: &Link) -> u16 {
         let before = self.present.get(&link.number).copied();
@@ -105,37 +117,27 @@ impl Rows {
             && last + 1 == time
         {
             self.present.insert(link.number, (label, time));
+            if let Some(row) = self.by_label.get_mut(&label) {
+                row.end = time;
+            }
             return label;
         }
         self.last_label = self.last_label.saturating_add(1);
         let mother = link.parent.and_then(|number| self.present.get(&number)).copied();
         let parent = before.or(mother).map_or(0, |(label, _)| label);
         let label = self.last_label;
-        self.by_label.insert(label, TrackRow { label, begin: usize::MAX, end: 0, parent });
+        self.by_label.insert(label, TrackRow { label, begin: time, end: time, parent });
         self.present.insert(link.number, (label, time));
         label
     }
 
-    /// Notes which labels are really in the picture: the border may have taken some away.
-    fn seen(&mut self, time: usize, painted: &LabelPicture) {
-        let mut here: Vec<u16> = painted.labels.clone();
-        here.sort_unstable();
-        here.dedup();
-        for label in here {
-            if let Some(row) = self.by_label.get_mut(&label) {
-                row.begin = row.begin.min(time);
-                row.end = time;
-            }
-        }
-    }
-
-    /// All labels that were seen; a parent that was not seen before is none.
+    /// All labels; a parent that goes on beside its child is none.
     fn table(&self) -> Vec<TrackRow> {
         let known = |row: &TrackRow| {
-            let parent = self.by_label.get(&row.parent).filter(|p| p.begin <= p.end && p.end < row.begin);
+            let parent = self.by_label.get(&row.parent).filter(|p| p.end < row.begin);
             TrackRow { parent: parent.map_or(0, |p| p.label), ..*row }
         };
-        self.by_label.values().filter(|row| row.begin <= row.end).map(known).collect()
+        self.by_label.values().map(known).collect()
     }
 }
 
@@ -160,16 +162,20 @@ mod tests {
             (3, vec![link(1, None)]),
             (4, vec![link(2, Some(1)), link(3, Some(1))]),
         ] {
-            let labels: Vec<u16> = links.iter().map(|link| rows.piece(time, link)).collect();
-            rows.seen(time, &LabelPicture { width: labels.len(), height: 1, labels });
+            let places = LabelPicture { width: links.len(), height: 1, labels: (1..=links.len() as u16).collect() };
+            rows.named(time, &links, places);
         }
         assert_eq!(rows.table(), [row(1, 0, 1, 0), row(2, 3, 3, 1), row(3, 4, 4, 2), row(4, 4, 4, 2)]);
     }
 
     #[test]
-    fn labels_that_the_border_took_away_are_not_in_the_table() {
+    fn a_cell_that_the_border_takes_away_for_a_while_comes_back_under_another_label() {
         let mut rows = Rows::default();
-        rows.piece(0, &link(1, None));
-        assert_eq!(rows.table(), []);
+        for (time, here) in [(0, true), (1, false), (2, true), (3, false)] {
+            let places = LabelPicture { width: 2, height: 1, labels: vec![0, u16::from(here)] };
+            let named = rows.named(time, &[link(1, None)], places);
+            assert_eq!(named.labels, [0, [1, 0, 2, 0][time]]);
+        }
+        assert_eq!(rows.table(), [row(1, 0, 0, 0), row(2, 2, 2, 1)]);
     }
 }
