@@ -95,29 +95,22 @@ impl Grid {
         sample.get(at).copied().unwrap_or(0.0)
     }
 
-    #[expect(clippy::indexing_slicing, reason = "padded rows are width + taps - 1 long")]
-    fn convolved(&self, kernel: &[f32]) -> Self {
-        let (width, radius) = (self.width, kernel.len() / 2);
+    /// Convolved with a symmetric kernel given from its centre outwards, along both axes.
+    #[expect(clippy::indexing_slicing, reason = "padded rows are width + 2 * radius long, lines are clamped to the grid")]
+    fn convolved(&self, half: &[f32]) -> Self {
+        let (width, radius) = (self.width, half.len() - 1);
         let mut across = vec![0.0_f32; self.values.len()];
         let mut padded = vec![0.0_f32; width + 2 * radius];
         for (input, output) in self.values.chunks_exact(width).zip(across.chunks_exact_mut(width)) {
             padded[..radius].fill(input[0]);
             padded[radius..radius + width].copy_from_slice(input);
             padded[radius + width..].fill(input[width - 1]);
-            for (tap, &weight) in kernel.iter().enumerate() {
-                for (sum, value) in output.iter_mut().zip(&padded[tap..]) {
-                    *sum += weight * value;
-                }
-            }
+            weigh(output, half, |tap| (&padded[radius - tap..], &padded[radius + tap..]));
         }
         let mut values = vec![0.0_f32; self.values.len()];
+        let line = |y: usize| &across[y.min(self.height - 1) * width..][..width];
         for (y, output) in values.chunks_exact_mut(width).enumerate() {
-            for (tap, &weight) in kernel.iter().enumerate() {
-                let line = (y + tap).saturating_sub(radius).min(self.height - 1);
-                for (sum, value) in output.iter_mut().zip(&across[line * width..]) {
-                    *sum += weight * value;
-                }
-            }
+            weigh(output, half, |tap| (line(y.saturating_sub(tap)), line(y + tap)));
         }
         Self { width, height: self.height, values }
     }
@@ -159,12 +152,41 @@ impl Grid {
     }
 }
 
-/// A normalised Gaussian out to 2.5 sigma.
+/// Values that are summed at once: as many as stay in registers.
+const LANES: usize = 16;
+
+/// `output[x]` = the sum over the taps of weight * (left[x] + right[x]), the centre once; `sides` gives both for a tap and
+/// each is at least as long as `output`.
+#[expect(clippy::indexing_slicing, reason = "x stays below the length of output, which no side is shorter than")]
+fn weigh<'a>(output: &mut [f32], half: &[f32], sides: impl Fn(usize) -> (&'a [f32], &'a [f32])) {
+    let pairs: Vec<(f32, &[f32], &[f32])> =
+        half.iter().enumerate().map(|(tap, &weight)| (weight, sides(tap).0, sides(tap).1)).collect();
+    let Some((&(centre, middle, _), pairs)) = pairs.split_first() else { return };
+    let length = output.len();
+    let (blocks, rest) = output.as_chunks_mut::<LANES>();
+    for (block, x) in blocks.iter_mut().zip((0..).step_by(LANES)) {
+        let mut sum = [0.0_f32; LANES];
+        for (sum, value) in sum.iter_mut().zip(&middle[x..x + LANES]) {
+            *sum = centre * value;
+        }
+        for (weight, left, right) in pairs {
+            for ((sum, left), right) in sum.iter_mut().zip(&left[x..x + LANES]).zip(&right[x..x + LANES]) {
+                *sum += weight * (left + right);
+            }
+        }
+        *block = sum;
+    }
+    for (value, x) in rest.iter_mut().zip(length / LANES * LANES..) {
+        *value = centre * middle[x] + pairs.iter().map(|(weight, left, right)| weight * (left[x] + right[x])).sum::<f32>();
+    }
+}
+
+/// A normalised Gaussian out to 2.5 sigma, from its centre outwards.
 fn gaussian(sigma: f32) -> Vec<f32> {
     let radius = (2.5 * sigma).ceil() as i32;
-    let kernel: Vec<f32> = (-radius..=radius).map(|x| (-0.5 * (x as f32 / sigma).powi(2)).exp()).collect();
-    let sum: f32 = kernel.iter().sum();
-    kernel.into_iter().map(|w| w / sum).collect()
+    let half: Vec<f32> = (0..=radius).map(|x| (-0.5 * (x as f32 / sigma).powi(2)).exp()).collect();
+    let sum = 2.0 * half.iter().sum::<f32>() - 1.0;
+    half.into_iter().map(|w| w / sum).collect()
 }
 
 #[cfg(test)]

@@ -158,15 +158,15 @@ impl Mask {
     }
 
     /// Holes (outside parts, 4 neighbours, that do not reach the frame's edge) of at most `largest` px filled in.
-    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and tables hold count + 1")]
+    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count, tables hold count + 1, a mask has a row")]
     pub(super) fn filled(&self, largest: usize) -> Self {
         let holes = self.inverted().flood(false);
-        let mut area = vec![0_usize; holes.count as usize + 1];
+        let area = holes.areas();
         let mut open = vec![false; holes.count as usize + 1];
-        for (index, &label) in holes.label.iter().enumerate() {
-            let (x, y) = (index % self.width, index / self.width);
-            area[label as usize] += 1;
-            open[label as usize] |= x == 0 || y == 0 || x + 1 == self.width || y + 1 == self.height;
+        let last = self.inside.len().saturating_sub(self.width);
+        let sides = holes.label.chunks_exact(self.width).flat_map(|row| [row[0], row[self.width - 1]]);
+        for label in holes.label[..self.width].iter().chain(&holes.label[last..]).copied().chain(sides) {
+            open[label as usize] = true;
         }
         let fill = |label: u32| label > 0 && !open[label as usize] && area[label as usize] <= largest;
         let inside = self.inside.iter().zip(&holes.label).map(|(&inside, &label)| inside || fill(label)).collect();
@@ -345,12 +345,15 @@ pub(crate) fn parts(width: usize, height: usize, inside: Vec<bool>) -> Vec<u16> 
 }
 
 /// The 4 or 8 neighbours of pixel `at` that lie inside the grid.
+#[expect(clippy::indexing_slicing, reason = "a step across is -1, 0 or 1 and the table holds three")]
 pub(super) fn neighbours(at: usize, width: usize, height: usize, diagonal: bool) -> impl Iterator<Item = usize> {
+    // Up, left, right, down, then the corners; the step is taken in the row of the pixel itself or in that above or below.
     const STEPS: [(isize, isize); 8] = [(0, -1), (-1, 0), (1, 0), (0, 1), (-1, -1), (1, -1), (-1, 1), (1, 1)];
-    let (x, y) = (at % width, at / width);
+    let (x, pixels) = (at % width, width * height);
+    let free = [x > 0, true, x + 1 < width];
     STEPS.into_iter().take(if diagonal { 8 } else { 4 }).filter_map(move |(dx, dy)| {
-        let (x, y) = (x.checked_add_signed(dx)?, y.checked_add_signed(dy)?);
-        (x < width && y < height).then_some(y * width + x)
+        let next = at.checked_add_signed(dx + dy * width as isize)?;
+        (next < pixels && free[(dx + 1) as usize]).then_some(next)
     })
 }
 
