@@ -11,7 +11,38 @@ pub(super) struct Grid {
     pub(super) values: Vec<f32>,
 }
 
+/// A rectangle of a grid: columns `left..right`, rows `top..bottom`, inside the grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct View {
+    pub(super) left: usize,
+    pub(super) top: usize,
+    pub(super) right: usize,
+    pub(super) bottom: usize,
+}
+
+impl View {
+    /// Where each of its rows lies in a grid of `width` columns.
+    pub(super) fn rows(self, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        (self.top..self.bottom).map(move |y| y * width + self.left..y * width + self.right)
+    }
+
+    pub(super) fn width(self) -> usize {
+        self.right - self.left
+    }
+
+    pub(super) fn height(self) -> usize {
+        self.bottom - self.top
+    }
+}
+
 impl Grid {
+    /// The values in `view`.
+    #[expect(clippy::indexing_slicing, reason = "a view lies inside its grid")]
+    pub(super) fn within(&self, view: &View) -> Self {
+        let values = view.rows(self.width).flat_map(|row| &self.values[row]).copied().collect();
+        Self { width: view.width(), height: view.height(), values }
+    }
+
     /// The mean of every `factor` x `factor` block; what is left over at the right and lower edge goes to the last blocks.
     #[expect(clippy::indexing_slicing, reason = "blocks lie inside source, which holds width * height values")]
     pub(super) fn shrunk(source: &[f32], width: usize, height: usize, factor: usize) -> Self {

@@ -1,6 +1,6 @@
 //! Sets of pixels of a working picture: distance, widening, narrowing, holes, connected parts.
 
-use super::grid::Grid;
+use super::grid::{Grid, View};
 use std::collections::BTreeMap;
 
 /// Discs from this radius on are widened by exact distances instead of runs, px.
@@ -255,7 +255,37 @@ pub(super) struct Window {
     pub(super) area: usize,
 }
 
+impl Window {
+    /// The window with `margin` px around it, as far as a grid of `width` x `height` goes.
+    pub(super) fn with_margin(&self, margin: usize, width: usize, height: usize) -> View {
+        View {
+            left: self.left.saturating_sub(margin),
+            top: self.top.saturating_sub(margin),
+            right: (self.right + 1 + margin).min(width),
+            bottom: (self.bottom + 1 + margin).min(height),
+        }
+    }
+}
+
 impl Labels {
+    /// The pixels of `label` in `view`.
+    #[expect(clippy::indexing_slicing, reason = "a view lies inside its grid")]
+    pub(super) fn one(&self, label: u32, view: &View) -> Mask {
+        let inside = view.rows(self.width).flat_map(|row| &self.label[row]).map(|&l| l == label).collect();
+        Mask { width: view.width(), height: view.height(), inside }
+    }
+
+    /// Adds the labels of a part that was labelled by itself, numbered on from those that are there.
+    #[expect(clippy::indexing_slicing, reason = "a view lies inside its grid")]
+    pub(super) fn add(&mut self, view: &View, part: &Self) {
+        for (row, added) in view.rows(self.width).zip(part.label.chunks_exact(part.width)) {
+            for (label, &added) in self.label[row].iter_mut().zip(added).filter(|(_, added)| **added > 0) {
+                *label = self.count + added;
+            }
+        }
+        self.count += part.count;
+    }
+
     /// The windows of all labels that occur.
     #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
     pub(super) fn windows(&self) -> Vec<Window> {

@@ -12,12 +12,17 @@ const WHISKER_PX: f32 = 1.0;
 /// What the flood from the outside is called.
 const OUTSIDE: u32 = u32::MAX;
 
+/// The strength from which on a frame's edges are not told apart.
+pub(super) fn strongest(edges: &Grid) -> f32 {
+    edges.quantile(STRONGEST).max(1e-6)
+}
+
 /// Floods the rough mask from the seeds and from the outside over the edges' strength, weakest first: two floods meet at
-/// the steepest edge between them.
+/// the steepest edge between them. Edges of `strongest` and more are all the same.
 #[expect(clippy::indexing_slicing, reason = "pixels are within the grid, levels below LEVELS")]
-pub(super) fn grown(rough: &Mask, seeds: &Labels, edges: &Grid) -> Labels {
+pub(super) fn grown(rough: &Mask, seeds: &Labels, edges: &Grid, strongest: f32) -> Labels {
     let (width, height) = (rough.width, rough.height);
-    let scale = (LEVELS - 1) as f32 / edges.quantile(STRONGEST).max(1e-6).sqrt();
+    let scale = (LEVELS - 1) as f32 / strongest.sqrt();
     let level = |at: usize| ((edges.values[at].sqrt() * scale) as usize).min(LEVELS - 1);
     let mut owner: Vec<u32> =
         rough.inside.iter().zip(&seeds.label).map(|(&rough, &seed)| if rough { seed } else { OUTSIDE }).collect();
@@ -63,7 +68,7 @@ mod tests {
             Mask { width, height, inside: (0..width * height).map(|i| (5..40).contains(&(i % width))).collect() };
         let seed = |i: usize| u32::from((19..23).contains(&(i % width)));
         let seeds = Labels { width, height, label: (0..width * height).map(seed).collect(), count: 1 };
-        let grown = grown(&rough, &seeds, &edges);
+        let grown = grown(&rough, &seeds, &edges, strongest(&edges));
         let row: Vec<usize> = (0..width).filter(|x| grown.label[12 * width + x] == 1).collect();
         assert!((11..=13).contains(&row[0]) && (29..=31).contains(row.last().unwrap()), "{row:?}");
     }

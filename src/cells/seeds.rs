@@ -22,6 +22,12 @@ const SMALLEST_SHARE: f32 = 0.1;
 /// Bays of one seed up to this share of the diameter are closed: thin lamellae between a cell's body and its rim.
 const BAY_SHARE: f32 = 0.2;
 
+/// What lies further than this from a part of the rough mask has no say in its seeds, px.
+pub(super) fn margin_px(diameter: f32) -> usize {
+    // Smoothing looks 2.5 widths far; every other step looks less far.
+    (2.5 * (AROUND_SHARE * diameter).max(3.0)).ceil() as usize + 3
+}
+
 /// The seeds inside the rough mask.
 pub(super) fn seeds(rough: &Mask, texture: &Texture, diameter: f32) -> Labels {
     let sure = sure_mask(rough, texture, diameter);

@@ -47,8 +47,17 @@ pub(super) fn segment(relative: &[f32], width: usize, height: usize, diameter_px
     let texture = Texture::of(&light, diameter);
     let rough = texture.rough_mask(diameter);
     let covered = rough.area() as f64 / rough.inside.len().max(1) as f64;
-    let seeds = seeds::seeds(&rough, &texture, diameter);
-    let labels = membrane::grown(&rough, &seeds, &light.gradient()).largest_parts();
+    let edges = light.gradient();
+    let strongest = membrane::strongest(&edges);
+    let parts = rough.parts();
+    let mut labels = Labels { label: vec![0; parts.label.len()], count: 0, ..parts };
+    // Part by part: most of a frame is empty, and what happens in one part does not depend on the others.
+    for window in parts.windows() {
+        let view = window.with_margin(seeds::margin_px(diameter), parts.width, parts.height);
+        let own = parts.one(window.label, &view);
+        let seeds = seeds::seeds(&own, &texture.within(&view), diameter);
+        labels.add(&view, &membrane::grown(&own, &seeds, &edges.within(&view), strongest).largest_parts());
+    }
     Segmented { factor, labels: believable(&labels, &texture, diameter), covered }
 }
 

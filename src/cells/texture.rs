@@ -1,6 +1,6 @@
 //! How quickly light changes from place to place, and where it does so more than on the empty substrate.
 
-use super::grid::Grid;
+use super::grid::{Grid, View};
 use super::mask::Mask;
 use super::segment::area_px;
 
@@ -46,6 +46,11 @@ impl Texture {
         let clip = CLIP * substrate;
         let clipped = detail.map(|v| v.min(clip) * v.min(clip)).smoothed(sigma).map(|v| v.max(0.0).sqrt());
         Self { near, clipped, low: LOW * substrate, sigma }
+    }
+
+    /// The texture of a part of the frame, measured by what the whole frame shows.
+    pub(super) fn within(&self, view: &View) -> Self {
+        Self { near: self.near.within(view), clipped: self.clipped.within(view), ..*self }
     }
 
     /// Where the texture stands out from the frame's empty substrate: the cells with the near part of their halos.
