@@ -15,11 +15,13 @@ pub mod explain;
 pub mod export;
 pub mod model;
 pub mod overlay;
+pub mod reprocess;
 pub mod run;
 pub mod runtime;
 pub mod serve;
 pub mod simulate;
 pub mod status;
+pub mod stored;
 mod table;
 pub mod train;
 pub mod verify;
@@ -78,11 +80,13 @@ pub enum Command {
     Explain(explain::Args),
     /// Recompute a stored session from its files, and prove the same bits or list what differs.
     Verify(verify::Args),
+    /// Let another bundle score a finished session; the first scores stay.
+    Reprocess(reprocess::Args),
     /// Say what became of every frame of a session, and whether anything is unexplained.
     Certify(certify::Args),
     /// List when followed cells go from low to high or back.
     Changes(changes::Args),
-    /// Say whether each day's light and descriptors are like the training set and the day before.
+    /// Say whether each day's light and descriptors are like the training set and the days before.
     Drift(drift::Args),
     /// Check a model bundle and say what it is.
     Model(model::Args),
@@ -147,6 +151,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Embed(args) => embed::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Reprocess(args) => reprocess::run(args),
         Command::Certify(args) => certify::run(args),
         Command::Changes(args) => changes::run(args),
         Command::Drift(args) => drift::run(args),

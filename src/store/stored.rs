@@ -31,6 +31,11 @@ statements! {
         JOIN runs ON runs.run_id = frames.run_id
         JOIN bundles ON bundles.bundle_id = runs.bundle_id
         WHERE fields_of_view.session_id = ?1 AND frames.state = 'done' ORDER BY runs.run_id";
+    /// The newest run that let a bundle look again at what another one had scored.
+    LATER_RUN = "
+        SELECT runs.run_id, runs.settings_json, runs.engine, runs.bundle_id, bundles.sha256
+        FROM runs JOIN bundles ON bundles.bundle_id = runs.bundle_id
+        WHERE runs.bundle_id = ?1 AND runs.purpose = 'scores' ORDER BY runs.run_id DESC LIMIT 1";
     CELLS = "
         SELECT cells.number, tracks.number AS track, cells.x_px, cells.y_px, cells.outline, cells.touches_border,
             cells.area_um2, cells.perimeter_um, cells.eccentricity, cells.solidity, cells.major_axis_um,
@@ -99,16 +104,27 @@ pub async fn stored_frames(readers: &SqlitePool, session: SessionId) -> Result<V
 /// When the database cannot be read.
 pub async fn stored_runs(readers: &SqlitePool, session: SessionId) -> Result<Vec<StoredRun>, StoreError> {
     let rows = sqlx::query(RUNS).bind(session.0).fetch_all(readers).await.map_err(doing("list a session's runs"))?;
-    let read = |row: &SqliteRow| {
-        Ok(StoredRun {
-            run: row.try_get(0)?,
-            settings_json: row.try_get(1)?,
-            engine: row.try_get(2)?,
-            bundle: row.try_get(3)?,
-            bundle_sha256: row.try_get(4)?,
-        })
-    };
-    rows.iter().map(read).collect::<Result<_, sqlx::Error>>().map_err(doing("read a run"))
+    rows.iter().map(stored_run).collect::<Result<_, sqlx::Error>>().map_err(doing("read a run"))
+}
+
+/// The newest run that let `bundle` look again at a session that another bundle had scored; `None` when it never did.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn later_run(readers: &SqlitePool, bundle: BundleId) -> Result<Option<StoredRun>, StoreError> {
+    let row =
+        sqlx::query(LATER_RUN).bind(bundle.0).fetch_optional(readers).await.map_err(doing("look up a later run"))?;
+    row.as_ref().map(stored_run).transpose().map_err(doing("read a run"))
+}
+
+fn stored_run(row: &SqliteRow) -> Result<StoredRun, sqlx::Error> {
+    Ok(StoredRun {
+        run: row.try_get(0)?,
+        settings_json: row.try_get(1)?,
+        engine: row.try_get(2)?,
+        bundle: row.try_get(3)?,
+        bundle_sha256: row.try_get(4)?,
+    })
 }
 
 /// The stored cells of a frame with what `bundle` said, by number.

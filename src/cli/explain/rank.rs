@@ -1,15 +1,14 @@
 //! `cytowatch explain rank`: which latent features drive the score.
 
 use crate::cli::model::ModelArgs;
-use crate::cli::{ConfigArgs, say};
+use crate::cli::stored::ScoredBy;
+use crate::cli::{ConfigArgs, say, stored};
 use crate::explain::drivers::{Driver, FEWEST_CELLS, TrackMean, drivers};
 use crate::explain::rank::rank;
 use crate::infer::discriminant::score;
 use crate::store;
-use crate::store::facts::sessions_named;
-use crate::store::query::bundle;
 use crate::store::series::for_each_track;
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -29,6 +28,9 @@ pub(super) struct Args {
     /// Print JSON for programs, with `--session`.
     #[arg(long, requires = "session")]
     json: bool,
+    /// Whose scores, with `--session`.
+    #[command(flatten)]
+    scored_by: ScoredBy,
     /// The model, without `--session`; with it, the bundle of the newest run is taken.
     #[command(flatten)]
     model: ModelArgs,
@@ -69,10 +71,10 @@ fn cells(args: &Args, session: &str) -> anyhow::Result<BTreeMap<String, Vec<Trac
     let database = config.settings()?.store.database;
     crate::cli::block_on(async {
         let readers = store::open_read_only(&database).await?;
-        let bundle = bundle(&readers).await?.context("no model has scored anything in this database yet")?;
+        let bundle = args.scored_by.bundle(&readers).await?;
         let chosen = match session {
             "all" => None,
-            name => Some(crate::cli::certify::the_one(name, &sessions_named(&readers, name).await?)?.session_id),
+            name => Some(stored::session(&readers, name).await?),
         };
         let mut samples: BTreeMap<String, Vec<TrackMean>> = BTreeMap::new();
         for_each_track(&readers, bundle.bundle_id, chosen, &mut |series| {
