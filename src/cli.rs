@@ -10,6 +10,8 @@ pub mod drift;
 pub mod embed;
 pub mod evaluate;
 pub mod evaluate_cells;
+pub mod evaluate_changes;
+pub mod evaluate_explain;
 pub mod evaluate_model;
 pub mod explain;
 pub mod export;
@@ -77,7 +79,8 @@ pub enum Command {
     /// Describe crops (PNG files): latent descriptors and scores as CSV.
     Embed(embed::Args),
     /// Draw what the model sees: reconstructions, ways between cells, exaggerated features.
-    Explain(explain::Args),
+    #[command(subcommand)]
+    Explain(explain::Command),
     /// Recompute a stored session from its files, and prove the same bits or list what differs.
     Verify(verify::Args),
     /// Let another bundle score a finished session; the first scores stay.
@@ -89,7 +92,8 @@ pub enum Command {
     /// Say whether each day's light and descriptors are like the training set and the days before.
     Drift(drift::Args),
     /// Check a model bundle and say what it is.
-    Model(model::Args),
+    #[command(subcommand)]
+    Model(model::Command),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
     /// Write a film of simulated cells with known truth.
@@ -97,7 +101,8 @@ pub enum Command {
     /// Draw outlines, coloured by track, over frames as PNG.
     Overlay(overlay::Args),
     /// Judge a part of cytowatch against known truth.
-    Evaluate(evaluate::Args),
+    #[command(subcommand)]
+    Evaluate(evaluate::What),
     /// Train an autoencoder and its discriminant, and write the model bundle.
     Train(train::Args),
 }

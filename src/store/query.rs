@@ -130,7 +130,7 @@ pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
 mod tests {
     use super::*;
     use crate::store::Store;
-    use sqlx::{Executor as _, Row as _, SqlSafeStr as _};
+    use sqlx::{Executor as _, SqlSafeStr as _};
 
     #[tokio::test]
     async fn every_statement_fits_the_schema() {

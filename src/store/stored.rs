@@ -10,7 +10,7 @@ use crate::frame::FrameQuality;
 use crate::id::{BundleId, FovId, FrameId, RunId, SessionId, TimeIndex};
 use crate::units::PixelSize;
 use sha2::{Digest as _, Sha256};
-use sqlx::Row as _;
+use sqlx::{FromRow, Row as _};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 statements! {
@@ -36,6 +36,14 @@ statements! {
         SELECT runs.run_id, runs.settings_json, runs.engine, runs.bundle_id, bundles.sha256
         FROM runs JOIN bundles ON bundles.bundle_id = runs.bundle_id
         WHERE runs.bundle_id = ?1 AND runs.purpose = 'scores' ORDER BY runs.run_id DESC LIMIT 1";
+    PLACE_OF_FRAME = "
+        SELECT sessions.session_id, frames.run_id, sessions.instrument, sessions.name AS session, samples.name AS sample,
+            fields_of_view.name AS fov
+        FROM frames
+        JOIN fields_of_view ON fields_of_view.fov_id = frames.fov_id
+        JOIN samples ON samples.sample_id = fields_of_view.sample_id
+        JOIN sessions ON sessions.session_id = fields_of_view.session_id
+        WHERE frames.frame_id = ?1 AND frames.run_id IS NOT NULL";
     CELLS = "
         SELECT cells.number, tracks.number AS track, cells.x_px, cells.y_px, cells.outline, cells.touches_border,
             cells.area_um2, cells.perimeter_um, cells.eccentricity, cells.solidity, cells.major_axis_um,
@@ -87,6 +95,41 @@ pub struct StoredRun {
     pub bundle: BundleId,
     /// The bundle's hash.
     pub bundle_sha256: String,
+}
+
+/// Where a frame was taken, and by which run it was analysed.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct StoredPlace {
+    /// Its session.
+    #[sqlx(rename = "session_id")]
+    pub session: SessionId,
+    /// Its run.
+    #[sqlx(rename = "run_id")]
+    pub run: RunId,
+    /// Instrument's name.
+    pub instrument: String,
+    /// Session's name.
+    #[sqlx(rename = "session")]
+    pub session_name: String,
+    /// Sample's name.
+    pub sample: String,
+    /// Field of view's name.
+    pub fov: String,
+}
+
+impl StoredPlace {
+    /// `instrument / session / sample / field of view`.
+    pub fn in_words(&self) -> String {
+        [&self.instrument, &self.session_name, &self.sample, &self.fov].map(String::as_str).join(" / ")
+    }
+}
+
+/// Where a frame was taken; `None` for a frame without a place or a result.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn place_of_frame(readers: &SqlitePool, frame: FrameId) -> Result<Option<StoredPlace>, StoreError> {
+    sqlx::query_as(PLACE_OF_FRAME).bind(frame.0).fetch_optional(readers).await.map_err(doing("look up a frame's place"))
 }
 
 /// The analysed frames of a session, by field of view and time.

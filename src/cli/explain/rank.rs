@@ -5,10 +5,12 @@ use crate::cli::stored::ScoredBy;
 use crate::cli::{ConfigArgs, say, stored};
 use crate::explain::drivers::{Driver, FEWEST_CELLS, TrackMean, drivers};
 use crate::explain::rank::rank;
+use crate::id::{BundleId, SessionId};
 use crate::infer::discriminant::score;
 use crate::store;
 use crate::store::series::for_each_track;
 use anyhow::bail;
+use sqlx::sqlite::SqlitePool;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -17,7 +19,7 @@ const SEED: u64 = 56;
 
 /// Arguments of `explain rank`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub struct Args {
     /// Rank over the cells of this session (its name, instrument/name, or number; `all` for every session): correlation per
     /// sample, with a bootstrap. When absent, the ranking is the model's own.
     #[arg(long)]
@@ -76,18 +78,27 @@ fn cells(args: &Args, session: &str) -> anyhow::Result<BTreeMap<String, Vec<Trac
             "all" => None,
             name => Some(stored::session(&readers, name).await?),
         };
-        let mut samples: BTreeMap<String, Vec<TrackMean>> = BTreeMap::new();
-        for_each_track(&readers, bundle.bundle_id, chosen, &mut |series| {
-            let cell = TrackMean {
-                fov: format!("{}/{}", series.session, series.fov),
-                latent: series.mean_latent(),
-                score: score(series.mean_logit()),
-            };
-            samples.entry(series.sample).or_default().push(cell);
-        })
-        .await?;
-        Ok(samples)
+        tracks_by_sample(&readers, bundle.bundle_id, chosen).await
     })
+}
+
+/// Mean descriptor and score of every track that `bundle` scored (of one session, or of all), by sample.
+pub(super) async fn tracks_by_sample(
+    readers: &SqlitePool,
+    bundle: BundleId,
+    session: Option<SessionId>,
+) -> anyhow::Result<BTreeMap<String, Vec<TrackMean>>> {
+    let mut samples: BTreeMap<String, Vec<TrackMean>> = BTreeMap::new();
+    for_each_track(readers, bundle, session, &mut |series| {
+        let cell = TrackMean {
+            fov: format!("{}/{}", series.session, series.fov),
+            latent: series.mean_latent(),
+            score: score(series.mean_logit()),
+        };
+        samples.entry(series.sample).or_default().push(cell);
+    })
+    .await?;
+    Ok(samples)
 }
 
 fn by_the_model(model: &ModelArgs) -> anyhow::Result<()> {
