@@ -2,7 +2,8 @@
 -- (`_unix_ms`); lengths are px or um as the column says; every table is STRICT and every range is checked, so that a
 -- wrong number cannot get in. Rows are found again by natural keys, so that writing twice changes nothing.
 
--- One process of the daemon with one configuration.
+-- One process of the daemon with one configuration; or (`purpose` scores) one that let another bundle look at the cells of a
+-- finished session again.
 CREATE TABLE runs (
     run_id            INTEGER PRIMARY KEY,
     started_unix_ms   INTEGER NOT NULL,
@@ -13,16 +14,19 @@ CREATE TABLE runs (
     settings_json     TEXT NOT NULL CHECK (json_valid(settings_json)),
     settings_sha256   TEXT NOT NULL CHECK (length(settings_sha256) = 64),
     bundle_id         INTEGER REFERENCES bundles (bundle_id),
-    engine            TEXT NOT NULL
+    engine            TEXT NOT NULL,
+    purpose           TEXT NOT NULL DEFAULT 'frames' CHECK (purpose IN ('frames', 'scores'))
 ) STRICT;
 
--- Model bundles that have been used; found again by the hash over their files.
+-- Model bundles that have been used; found again by the hash over their files. `training` is what drift is measured against:
+-- mean and spread of the training set's descriptors, and the discriminant's weights.
 CREATE TABLE bundles (
     bundle_id         INTEGER PRIMARY KEY,
     sha256            TEXT NOT NULL UNIQUE CHECK (length(sha256) = 64),
     name              TEXT NOT NULL,
     version           TEXT NOT NULL,
-    first_used_unix_ms INTEGER NOT NULL
+    first_used_unix_ms INTEGER NOT NULL,
+    training          TEXT CHECK (json_valid(training))
 ) STRICT;
 
 -- One acquisition run: a folder or one container file.
@@ -155,12 +159,14 @@ CREATE TABLE inferences (
     PRIMARY KEY (cell_id, bundle_id)
 ) STRICT, WITHOUT ROWID;
 
--- Running sums per track and bundle over the cells whose score is not withheld.
+-- Running sums per track and bundle over the cells whose score is not withheld, and the score that they give: the sigmoid of
+-- the mean logit, NULL before the first.
 CREATE TABLE track_scores (
     track_id          INTEGER NOT NULL REFERENCES tracks (track_id),
     bundle_id         INTEGER NOT NULL REFERENCES bundles (bundle_id),
     scored_count      INTEGER NOT NULL CHECK (scored_count >= 0),
     withheld_count    INTEGER NOT NULL CHECK (withheld_count >= 0),
     logit_sum         REAL NOT NULL,
+    score             REAL CHECK (score BETWEEN 0 AND 1),
     PRIMARY KEY (track_id, bundle_id)
 ) STRICT, WITHOUT ROWID;

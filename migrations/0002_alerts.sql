@@ -27,7 +27,8 @@ CREATE TABLE deliveries (
 ) STRICT;
 CREATE INDEX deliveries_due ON deliveries (due_unix_ms) WHERE state = 'waiting';
 
--- The live call on a sample by a bundle: what is said now, and the memory that the next look needs (`tracker`).
+-- The live call on a sample by a bundle: what is said now, what was called first and when, and the memory that the next look
+-- needs (`tracker`).
 CREATE TABLE calls (
     sample_id         INTEGER NOT NULL REFERENCES samples (sample_id),
     bundle_id         INTEGER NOT NULL REFERENCES bundles (bundle_id),
@@ -42,6 +43,8 @@ CREATE TABLE calls (
     cells_needed      INTEGER CHECK (cells_needed >= 0),
     fovs_needed       INTEGER CHECK (fovs_needed >= 0),
     standing_since_unix_ms INTEGER,
+    first_called      TEXT CHECK (first_called IN ('high', 'low')),
+    first_called_unix_ms INTEGER,
     updated_unix_ms   INTEGER NOT NULL,
     tracker           TEXT NOT NULL CHECK (json_valid(tracker)),
     PRIMARY KEY (sample_id, bundle_id)

@@ -1,20 +1,8 @@
 -- Views for people: one row per cell, track, sample and frame, with units in the names. They are part of the public
 -- interface: columns are only ever added. Times are UTC milliseconds since 1970.
 --
--- A score is the sigmoid of a mean logit over the cells that are not withheld, per model bundle. SQLite is built
--- without exp() here, so exponentials(step) holds exp(-step / 100), and the rest is a short series: the scores of
--- these views are right to 1e-9.
-CREATE TABLE exponentials (
-    step              INTEGER PRIMARY KEY,
-    value             REAL NOT NULL CHECK (value > 0)
-) STRICT;
-INSERT INTO exponentials (step, value)
-WITH RECURSIVE up (step, value) AS (
-    SELECT 0, 1.0 UNION ALL SELECT step + 1, value * 0.99004983374916805 FROM up WHERE step < 3000
-), down (step, value) AS (
-    SELECT 0, 1.0 UNION ALL SELECT step - 1, value * 1.0100501670841680 FROM down WHERE step > -3000
-)
-SELECT step, value FROM up UNION SELECT step, value FROM down;
+-- Scores are per model bundle. A track's score is the sigmoid of its mean logit over the cells that are not withheld; a sample's
+-- score is the mean over its tracks, as in a call: every cell counts the same, however long it was seen.
 
 -- One row per cell and bundle (one row without scores when no bundle has seen the cell).
 CREATE VIEW cells_view AS
@@ -48,6 +36,7 @@ SELECT
     cells.protrusion_total_um,
     cells.protrusion_longest_um,
     cells.scattering,
+    bundles.bundle_id,
     bundles.name AS bundle,
     bundles.version AS bundle_version,
     inferences.logit,
@@ -67,112 +56,71 @@ LEFT JOIN bundles ON bundles.bundle_id = inferences.bundle_id;
 -- One row per track and bundle (one row without scores when no bundle has seen the track).
 CREATE VIEW tracks_view AS
 SELECT
-    logits.track_id,
-    logits.instrument,
-    logits.session,
-    logits.sample,
-    logits.sample_label,
-    logits.fov,
-    logits.track_number,
-    logits.parent_track_number,
-    logits.first_time_index,
-    logits.last_time_index,
-    logits.cell_count,
-    logits.first_x_px,
-    logits.first_y_px,
-    logits.last_x_px,
-    logits.last_y_px,
-    logits.path_px,
-    logits.bundle,
-    logits.bundle_version,
-    logits.scored_cell_count,
-    logits.withheld_cell_count,
-    logits.mean_logit,
-    1.0 / (1.0 + exponentials.value
-        * (1.0 - remainder + remainder * remainder / 2 - remainder * remainder * remainder / 6)) AS score
-FROM (
-    SELECT
-        tracks.track_id,
-        sessions.instrument,
-        sessions.name AS session,
-        samples.name AS sample,
-        samples.label AS sample_label,
-        fields_of_view.name AS fov,
-        tracks.number AS track_number,
-        tracks.parent_number AS parent_track_number,
-        tracks.first_time_index,
-        tracks.last_time_index,
-        tracks.cell_count,
-        tracks.first_x_px,
-        tracks.first_y_px,
-        tracks.last_x_px,
-        tracks.last_y_px,
-        tracks.path_px,
-        bundles.name AS bundle,
-        bundles.version AS bundle_version,
-        track_scores.scored_count AS scored_cell_count,
-        track_scores.withheld_count AS withheld_cell_count,
-        track_scores.logit_sum / nullif(track_scores.scored_count, 0) AS mean_logit,
-        CAST(round(100 * max(-30, min(30, track_scores.logit_sum / nullif(track_scores.scored_count, 0)))) AS INTEGER)
-            AS step,
-        max(-30, min(30, track_scores.logit_sum / nullif(track_scores.scored_count, 0)))
-            - round(100 * max(-30, min(30, track_scores.logit_sum / nullif(track_scores.scored_count, 0)))) / 100
-            AS remainder
-    FROM tracks
-    JOIN fields_of_view ON fields_of_view.fov_id = tracks.fov_id
-    JOIN samples ON samples.sample_id = fields_of_view.sample_id
-    JOIN sessions ON sessions.session_id = fields_of_view.session_id
-    LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id
-    LEFT JOIN bundles ON bundles.bundle_id = track_scores.bundle_id
-) AS logits
-LEFT JOIN exponentials ON exponentials.step = logits.step;
+    tracks.track_id,
+    sessions.instrument,
+    sessions.name AS session,
+    samples.name AS sample,
+    samples.label AS sample_label,
+    fields_of_view.name AS fov,
+    tracks.number AS track_number,
+    tracks.parent_number AS parent_track_number,
+    tracks.first_time_index,
+    tracks.last_time_index,
+    tracks.cell_count,
+    tracks.first_x_px,
+    tracks.first_y_px,
+    tracks.last_x_px,
+    tracks.last_y_px,
+    tracks.path_px,
+    bundles.bundle_id,
+    bundles.name AS bundle,
+    bundles.version AS bundle_version,
+    track_scores.scored_count AS scored_cell_count,
+    track_scores.withheld_count AS withheld_cell_count,
+    track_scores.logit_sum / nullif(track_scores.scored_count, 0) AS mean_logit,
+    track_scores.score
+FROM tracks
+JOIN fields_of_view ON fields_of_view.fov_id = tracks.fov_id
+JOIN samples ON samples.sample_id = fields_of_view.sample_id
+JOIN sessions ON sessions.session_id = fields_of_view.session_id
+LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id
+LEFT JOIN bundles ON bundles.bundle_id = track_scores.bundle_id;
 
--- One row per sample and bundle: every cell counts the same.
+-- One row per sample and bundle, with the call as it stands.
 CREATE VIEW samples_view AS
 SELECT
-    logits.sample_id,
-    logits.instrument,
-    logits.session,
-    logits.sample,
-    logits.sample_label,
-    logits.bundle,
-    logits.bundle_version,
-    logits.fov_count,
-    logits.track_count,
-    logits.scored_cell_count,
-    logits.withheld_cell_count,
-    logits.mean_logit,
-    1.0 / (1.0 + exponentials.value
-        * (1.0 - remainder + remainder * remainder / 2 - remainder * remainder * remainder / 6)) AS score
-FROM (
-    SELECT
-        sums.*,
-        CAST(round(100 * max(-30, min(30, mean_logit))) AS INTEGER) AS step,
-        max(-30, min(30, mean_logit)) - round(100 * max(-30, min(30, mean_logit))) / 100 AS remainder
-    FROM (
-        SELECT
-            samples.sample_id,
-            sessions.instrument,
-            sessions.name AS session,
-            samples.name AS sample,
-            samples.label AS sample_label,
-            bundles.name AS bundle,
-            bundles.version AS bundle_version,
-            count(DISTINCT fields_of_view.fov_id) AS fov_count,
-            count(DISTINCT tracks.track_id) AS track_count,
-            sum(track_scores.scored_count) AS scored_cell_count,
-            sum(track_scores.withheld_count) AS withheld_cell_count,
-            sum(track_scores.logit_sum) / nullif(sum(track_scores.scored_count), 0) AS mean_logit
-        FROM samples
-        JOIN sessions ON sessions.session_id = samples.session_id
-        LEFT JOIN fields_of_view ON fields_of_view.sample_id = samples.sample_id
-        LEFT JOIN tracks ON tracks.fov_id = fields_of_view.fov_id
-        LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id
-        LEFT JOIN bundles ON bundles.bundle_id = track_scores.bundle_id
-        GROUP BY samples.sample_id, bundles.bundle_id
-    ) AS sums
-) AS logits
-LEFT JOIN exponentials ON exponentials.step = logits.step;
+    samples.sample_id,
+    sessions.instrument,
+    sessions.name AS session,
+    samples.name AS sample,
+    samples.label AS sample_label,
+    bundles.bundle_id,
+    bundles.name AS bundle,
+    bundles.version AS bundle_version,
+    count(DISTINCT fields_of_view.fov_id) AS fov_count,
+    count(DISTINCT tracks.track_id) AS track_count,
+    sum(track_scores.scored_count) AS scored_cell_count,
+    sum(track_scores.withheld_count) AS withheld_cell_count,
+    sum(track_scores.logit_sum) / nullif(sum(track_scores.scored_count), 0) AS mean_logit,
+    avg(track_scores.score) AS score,
+    calls.verdict AS call,
+    calls.reason AS call_reason,
+    calls.score AS call_score,
+    calls.interval_low AS call_interval_low,
+    calls.interval_high AS call_interval_high,
+    calls.cell_count AS call_cell_count,
+    calls.cells_needed,
+    calls.fovs_needed,
+    calls.first_called,
+    calls.first_called_unix_ms
+FROM samples
+JOIN sessions ON sessions.session_id = samples.session_id
+LEFT JOIN fields_of_view ON fields_of_view.sample_id = samples.sample_id
+LEFT JOIN tracks ON tracks.fov_id = fields_of_view.fov_id
+LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id
+LEFT JOIN bundles ON bundles.bundle_id = track_scores.bundle_id
+LEFT JOIN calls ON calls.sample_id = samples.sample_id AND calls.bundle_id = bundles.bundle_id
+GROUP BY samples.sample_id, bundles.bundle_id;
 
 -- One row per frame ever seen: what became of it and why.
 CREATE VIEW ledger_view AS

@@ -17,7 +17,7 @@ mod split;
 mod texture;
 mod verdict;
 
-pub use find::find;
+pub use find::{find, measured};
 pub(crate) use mask::parts;
 
 use crate::units::{PixelSize, PointPx, Um};

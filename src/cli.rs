@@ -10,16 +10,20 @@ pub mod drift;
 pub mod embed;
 pub mod evaluate;
 pub mod evaluate_cells;
+pub mod evaluate_changes;
+pub mod evaluate_explain;
 pub mod evaluate_model;
 pub mod explain;
 pub mod export;
 pub mod model;
 pub mod overlay;
+pub mod reprocess;
 pub mod run;
 pub mod runtime;
 pub mod serve;
 pub mod simulate;
 pub mod status;
+pub mod stored;
 mod table;
 pub mod train;
 pub mod verify;
@@ -75,17 +79,21 @@ pub enum Command {
     /// Describe crops (PNG files): latent descriptors and scores as CSV.
     Embed(embed::Args),
     /// Draw what the model sees: reconstructions, ways between cells, exaggerated features.
-    Explain(explain::Args),
+    #[command(subcommand)]
+    Explain(explain::Command),
     /// Recompute a stored session from its files, and prove the same bits or list what differs.
     Verify(verify::Args),
+    /// Let another bundle score a finished session; the first scores stay.
+    Reprocess(reprocess::Args),
     /// Say what became of every frame of a session, and whether anything is unexplained.
     Certify(certify::Args),
     /// List when followed cells go from low to high or back.
     Changes(changes::Args),
-    /// Say whether each day's light and descriptors are like the training set and the day before.
+    /// Say whether each day's light and descriptors are like the training set and the days before.
     Drift(drift::Args),
     /// Check a model bundle and say what it is.
-    Model(model::Args),
+    #[command(subcommand)]
+    Model(model::Command),
     /// Fetch ONNX Runtime, and say which one would be loaded.
     Runtime(runtime::Args),
     /// Write a film of simulated cells with known truth.
@@ -93,7 +101,8 @@ pub enum Command {
     /// Draw outlines, coloured by track, over frames as PNG.
     Overlay(overlay::Args),
     /// Judge a part of cytowatch against known truth.
-    Evaluate(evaluate::Args),
+    #[command(subcommand)]
+    Evaluate(evaluate::What),
     /// Train an autoencoder and its discriminant, and write the model bundle.
     Train(train::Args),
 }
@@ -147,6 +156,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Embed(args) => embed::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Reprocess(args) => reprocess::run(args),
         Command::Certify(args) => certify::run(args),
         Command::Changes(args) => changes::run(args),
         Command::Drift(args) => drift::run(args),

@@ -24,7 +24,8 @@ use crate::serve::live::{Event, Live};
 use crate::serve::{self, ServeError, ServeState};
 use crate::settings::{Settings, SettingsError};
 use crate::status::{Identity, Status, StatusReport, unix_ms};
-use crate::store::ledger::RunFacts;
+use crate::sample::drift::TrainingSet;
+use crate::store::ledger::{Purpose, RunFacts};
 use crate::store::record::verdict_name;
 use crate::store::{Store, StoreError};
 use crate::watch::filesystem::Kind;
@@ -148,7 +149,7 @@ pub async fn prepare(mut settings: Settings) -> Result<Prepared, DaemonError> {
 
 /// A relative bundle is looked for below the working directory, then beside the program and above it (a checkout's
 /// `target/release`), then where packages put it.
-fn find_bundle(written: PathBuf) -> PathBuf {
+pub(crate) fn find_bundle(written: PathBuf) -> PathBuf {
     if written.is_absolute() || written.is_dir() {
         return written;
     }
@@ -160,7 +161,7 @@ fn find_bundle(written: PathBuf) -> PathBuf {
 
 /// Refuses a database on a share and takes the lock beside it. The operating system gives the lock back when the
 /// process ends, however it ends.
-fn lock_database(database: &Path) -> Result<File, StoreError> {
+pub(crate) fn lock_database(database: &Path) -> Result<File, StoreError> {
     let lock_error = |source| StoreError::Lock { path: database.to_owned(), source };
     let folder = database.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(lock_error)?;
@@ -307,6 +308,35 @@ fn announce_to(live: Arc<Live>) -> Announce {
     })
 }
 
+/// Notes the bundle and a run with it in the database.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn begin_run(
+    store: &Store,
+    settings: &Settings,
+    model: &Model,
+    purpose: Purpose,
+) -> Result<(RunId, BundleId), StoreError> {
+    let unwritable = |error| StoreError::Unreadable { what: format!("settings or facts cannot be stored: {error}") };
+    let now_unix_ms = unix_ms();
+    let used = model.bundle();
+    let bundle = store.register_bundle(&used.identity, &used.name, &used.version, now_unix_ms).await?;
+    let training = serde_json::to_string(&TrainingSet::of(&used.facts)).map_err(unwritable)?;
+    store.keep_training(bundle, &training).await?;
+    let settings_json = serde_json::to_string(settings).map_err(unwritable)?;
+    let facts = RunFacts {
+        started_unix_ms: now_unix_ms,
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        settings_sha256: hex(&Sha256::digest(settings_json.as_bytes())),
+        settings_json,
+        bundle,
+        engine: model.engine_name().to_owned(),
+        purpose,
+    };
+    Ok((store.begin_run(&facts).await?, bundle))
+}
+
 /// Notes the run in the database, lets the ledger recover, makes the stages.
 async fn begin(
     settings: &Settings,
@@ -315,21 +345,7 @@ async fn begin(
     (status, until): (&Arc<Status>, Until),
     (announce, stop): (Announce, watch::Receiver<bool>),
 ) -> Result<(RunId, BundleId, Stages), DaemonError> {
-    let now_unix_ms = unix_ms();
-    let used = model.bundle();
-    let bundle = store.register_bundle(&used.identity, &used.name, &used.version, now_unix_ms).await?;
-    let settings_json = serde_json::to_string(settings)
-        .map_err(|error| StoreError::Unreadable { what: format!("the settings cannot be stored: {error}") })?;
-    let run = store
-        .begin_run(&RunFacts {
-            started_unix_ms: now_unix_ms,
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
-            settings_sha256: hex(&Sha256::digest(settings_json.as_bytes())),
-            settings_json,
-            bundle,
-            engine: model.engine_name().to_owned(),
-        })
-        .await?;
+    let (run, bundle) = begin_run(store, settings, &model, Purpose::Frames).await?;
     let recovered = store.recover(settings.pipeline.max_attempts).await?;
     if recovered.given_up > 0 {
         tracing::error!(frames = recovered.given_up, "frames given up: the process died with them too often");

@@ -3,6 +3,7 @@
 //! Takes found cells and truth as label pictures (0 background, one number a cell), gives the Cell Tracking Challenge's
 //! DET, SEG and TRA, and how many outlines and boxes are right at an intersection over union of one half.
 
+pub mod changes;
 pub mod ctc;
 pub mod draw;
 pub mod film;

@@ -6,8 +6,12 @@
 //! cell: where the score is withheld, it is a picture of nothing.
 
 pub mod drivers;
+pub mod hallmarks;
 pub mod interpolate;
+pub mod page;
 pub mod rank;
+pub mod references;
+pub mod story;
 pub mod strip;
 pub mod traverse;
 
@@ -78,6 +82,22 @@ pub enum ExplainError {
         /// How many there are.
         last: usize,
     },
+    /// Reference cells that cannot be used.
+    #[error("{path}: {problem}")]
+    References {
+        /// The table.
+        path: PathBuf,
+        /// Why not.
+        problem: String,
+    },
+    /// Reference cells cannot be written.
+    #[error("write {path}")]
+    ReferenceWrite {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The decoder gave something else than a picture.
     #[error("the decoder gave no 256 x 256 picture")]
     Decoder,
@@ -97,6 +117,8 @@ impl ExplainError {
             Self::TooFewSteps { .. } => "too_few_steps",
             Self::Shifts { .. } => "shifts",
             Self::Feature { .. } => "feature",
+            Self::References { .. } => "references",
+            Self::ReferenceWrite { .. } => "reference_write",
             Self::Decoder => "decoder",
             Self::Infer(error) => error.code(),
         }

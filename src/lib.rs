@@ -64,6 +64,7 @@ pub mod frame;
 pub mod id;
 pub mod infer;
 pub mod learn;
+pub mod markup;
 pub mod metrics;
 pub mod openlch;
 pub mod picture;

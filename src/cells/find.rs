@@ -31,6 +31,21 @@ pub fn find(frame: &CorrectedFrame, settings: &DetectSettings) -> FoundCells {
     FoundCells { verdict, cells }
 }
 
+/// Outline, shape and light of the largest connected part of a mask that somebody else made, its holes filled; `None` when
+/// there is nothing in it.
+///
+/// `inside`: `[height, width]` of the frame.
+pub fn measured(frame: &CorrectedFrame, inside: &[bool], settings: &DetectSettings) -> Option<Cell> {
+    let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
+    if inside.len() != width * height {
+        return None;
+    }
+    let labels = Mask { width, height, inside: inside.to_vec() }.filled(width * height).parts();
+    let windows = labels.windows();
+    let largest = windows.iter().max_by_key(|window| window.area)?;
+    Place { frame, factor: 1, settings }.describe(largest, &labels, &Cutter::new(settings.pixel_size))
+}
+
 /// What all cells of a frame share.
 struct Place<'a> {
     frame: &'a CorrectedFrame,

@@ -1,15 +1,12 @@
 //! `cytowatch changes`: when followed cells go from low to high or back.
 
+use super::say;
+use super::stored::{self, ScoredBy, StoredArgs};
 use super::table::Table;
-use super::{ConfigArgs, say};
-use crate::sample::call::Side;
 use crate::sample::dynamics::{Dynamics, LogitAt, fit, follow};
 use crate::store;
-use crate::store::facts::sessions_named;
-use crate::store::query::bundle;
 use crate::store::series::{TrackSeries, for_each_track};
 use anyhow::{Context as _, ensure};
-use std::path::PathBuf;
 
 /// Tracks shorter than this many scored frames are left out: a stay of half an hour on either side does not fit in.
 const FEWEST_FRAMES: usize = 60;
@@ -31,12 +28,12 @@ pub struct Args {
     /// Leave out changes less sure than this, 0 to 1.
     #[arg(long, default_value_t = 0.5)]
     pub least_confidence: f64,
-    /// The CSV to write; standard output when absent.
-    #[arg(long, short)]
-    pub out: Option<PathBuf>,
-    /// The configuration.
+    /// Whose scores.
     #[command(flatten)]
-    pub config: ConfigArgs,
+    pub scored_by: ScoredBy,
+    /// Where from and where to.
+    #[command(flatten)]
+    pub stored: StoredArgs,
 }
 
 /// A track's place and its logits over time.
@@ -53,12 +50,11 @@ struct Followed {
 /// When the database cannot be read, or there is too little to measure.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     ensure!(args.interval_min > 0.0, "--interval-min must be positive");
-    let database = args.config.settings()?.store.database;
+    let database = args.stored.config.settings()?.store.database;
     let tracks = super::block_on(async {
         let readers = store::open_read_only(&database).await?;
-        let named = sessions_named(&readers, &args.session).await?;
-        let session = super::certify::the_one(&args.session, &named)?.session_id;
-        let bundle = bundle(&readers).await?.context("no model has scored anything in this database yet")?;
+        let session = stored::session(&readers, &args.session).await?;
+        let bundle = args.scored_by.bundle(&readers).await?;
         let mut tracks: Vec<Followed> = Vec::new();
         for_each_track(&readers, bundle.bundle_id, Some(session), &mut |series| {
             if series.points.len() >= FEWEST_FRAMES {
@@ -72,7 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let frames: Vec<Vec<LogitAt>> = tracks.iter().map(|it| it.frames.clone()).collect();
     let dynamics = fit(&start, &frames).context("measure how cells change")?;
     let header = ["sample", "fov", "track_number", "minute", "to", "confidence"].map(str::to_owned);
-    let mut table = Table::create(args.out.as_deref(), &header)?;
+    let mut table = Table::create(args.stored.out.as_deref(), &header)?;
     let mut changes = 0;
     for track in &tracks {
         for change in follow(&dynamics, &track.frames).transitions {
@@ -80,14 +76,13 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
                 continue;
             }
             changes += 1;
-            let to = if change.to == Side::High { "high" } else { "low" };
             let place = [track.sample.clone(), track.fov.clone(), track.track_number.to_string()];
-            let what = [format!("{:.1}", change.minute), to.to_owned(), format!("{:.3}", change.confidence)];
+            let what = [format!("{:.1}", change.minute), change.to.name().to_owned(), format!("{:.3}", change.confidence)];
             table.row(&[place, what].concat())?;
         }
     }
     table.finish()?;
-    if args.out.is_some() {
+    if args.stored.out.is_some() {
         say(&format!("{changes} changes of {} tracks with at least {FEWEST_FRAMES} scored frames", tracks.len()))?;
     }
     tracing::info!(?dynamics, "measured");

@@ -1,13 +1,5 @@
 //! `cytowatch evaluate`: how good something is, against known truth.
 
-/// Judges a part of cytowatch against known truth.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// What is judged.
-    #[command(subcommand)]
-    pub what: What,
-}
-
 /// What can be judged.
 #[derive(Debug, clap::Subcommand)]
 pub enum What {
@@ -15,15 +7,21 @@ pub enum What {
     Cells(super::evaluate_cells::Args),
     /// A model bundle, on samples and days that it has not seen.
     Model(super::evaluate_model::Args),
+    /// Changes of state, against the simulator's known events.
+    Changes(super::evaluate_changes::Args),
+    /// The driving feature and the hallmarks along it, against the simulator's true efficiency.
+    Explain(super::evaluate_explain::Args),
 }
 
 /// Judges.
 ///
 /// # Errors
 /// What could not be read, judged or written.
-pub fn run(args: &Args) -> anyhow::Result<()> {
-    match &args.what {
+pub fn run(what: &What) -> anyhow::Result<()> {
+    match what {
         What::Cells(args) => super::evaluate_cells::run(args),
         What::Model(args) => super::evaluate_model::run(args),
+        What::Changes(args) => super::evaluate_changes::run(args),
+        What::Explain(args) => super::evaluate_explain::run(args),
     }
 }

@@ -1,6 +1,8 @@
 //! `cytowatch explain`: what the model sees, as pictures and tables.
 
+mod cell;
 mod rank;
+mod references;
 
 use super::model::ModelArgs;
 use super::say;
@@ -14,20 +16,17 @@ use anyhow::Context as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Arguments of `explain`.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    /// What to explain.
-    #[command(subcommand)]
-    command: Command,
-}
-
+/// What to explain.
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// List the latent features by how strongly they go with the score, by the model itself.
     ///
     /// With `--session`, over the cells of that session: correlation per sample and bootstrap.
     Rank(rank::Args),
+    /// Write everything about one stored cell: its track, score, nearest training cells, and pictures that exaggerate it.
+    Cell(Box<cell::Args>),
+    /// Keep some training cells beside the bundle, so that `explain cell` can show the nearest.
+    References(references::Args),
     /// Draw crops beside what the decoder makes of their descriptors.
     Reconstruct {
         /// Crops: PNG files of 256 x 256 gray pixels.
@@ -71,7 +70,7 @@ enum Command {
 
 /// What all of them need.
 #[derive(Debug, clap::Args)]
-struct Common {
+pub struct Common {
     /// The folder that the picture and the table are written into; made when it is not there.
     #[arg(long, short, default_value = ".")]
     out: PathBuf,
@@ -84,8 +83,10 @@ struct Common {
 ///
 /// # Errors
 /// When the model cannot be loaded, a crop cannot be read, or a result cannot be written.
-pub fn run(args: &Args) -> anyhow::Result<()> {
-    match &args.command {
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Cell(args) => cell::run(args),
+        Command::References(args) => references::run(args),
         Command::Rank(args) => rank::run(args),
         Command::Reconstruct { crops, common } => draw_reconstructions(crops, common),
         Command::Interpolate { a, b, steps, common } => draw_way(a, b, *steps, common),

@@ -1,12 +1,9 @@
 //! `cytowatch export`: the database's tables for other programs.
 
-use super::ConfigArgs;
+use super::stored::{ScoredBy, StoredArgs};
+use super::table::output;
 use crate::store;
 use crate::store::export::{Table, csv};
-use anyhow::Context as _;
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
 
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -25,12 +22,12 @@ pub struct Args {
     /// How it is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// The file to write; standard output when absent.
-    #[arg(long, short)]
-    pub out: Option<PathBuf>,
-    /// The configuration.
+    /// Whose scores.
     #[command(flatten)]
-    pub config: ConfigArgs,
+    pub scored_by: ScoredBy,
+    /// Where from and where to.
+    #[command(flatten)]
+    pub stored: StoredArgs,
 }
 
 /// Writes a table. The database is only read; a running daemon is not disturbed.
@@ -38,15 +35,16 @@ pub struct Args {
 /// # Errors
 /// When the database cannot be read or the output cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let database = args.config.settings()?.store.database;
+    let database = args.stored.config.settings()?.store.database;
     super::block_on(async {
         let readers = store::open_read_only(&database).await?;
-        let out: Box<dyn Write> = match &args.out {
-            Some(path) => Box::new(File::create(path).with_context(|| format!("create {}", path.display()))?),
-            None => Box::new(std::io::stdout()),
+        // Before the first score every row is there, without any.
+        let bundle = match args.scored_by.scored_by {
+            Some(_) => Some(args.scored_by.bundle(&readers).await?),
+            None => store::query::bundle(&readers).await?,
         };
-        let mut out = BufWriter::new(out);
-        let rows = csv(&readers, args.table, &mut out).await?;
+        let mut out = output(args.stored.out.as_deref())?;
+        let rows = csv(&readers, args.table, bundle.map(|it| it.bundle_id), &mut out).await?;
         out.flush()?;
         tracing::debug!(rows, "written");
         Ok(())

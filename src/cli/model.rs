@@ -3,7 +3,7 @@
 use super::say;
 use crate::infer::architecture::AutoencoderSpec;
 use crate::infer::bundle::Bundle;
-use crate::infer::{EngineChoice, Model, untrained};
+use crate::infer::{EngineChoice, InferSettings, Model, untrained};
 use crate::settings::Settings;
 use std::path::PathBuf;
 
@@ -22,17 +22,29 @@ pub struct ModelArgs {
 }
 
 impl ModelArgs {
-    /// The model, loaded; says so when the built-in engine serves although it was not asked for.
-    ///
-    /// # Errors
-    /// When the configuration or the bundle is wrong.
-    pub fn load(&self) -> anyhow::Result<Model> {
+    fn settings(&self) -> anyhow::Result<InferSettings> {
         let mut settings = Settings::load(self.config.as_deref())?.infer;
         if let Some(bundle) = &self.bundle {
             settings.bundle.clone_from(bundle);
         }
         settings.engine = self.engine.unwrap_or(settings.engine);
-        let model = Model::load(&settings)?;
+        Ok(settings)
+    }
+
+    /// The bundle's folder.
+    ///
+    /// # Errors
+    /// When the configuration is wrong.
+    pub fn bundle_folder(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.settings()?.bundle)
+    }
+
+    /// The model, loaded; says so when the built-in engine serves although it was not asked for.
+    ///
+    /// # Errors
+    /// When the configuration or the bundle is wrong.
+    pub fn load(&self) -> anyhow::Result<Model> {
+        let model = Model::load(&self.settings()?)?;
         if let Some(why) = model.fallback() {
             tracing::warn!("the built-in engine serves: {why}");
         }
@@ -40,15 +52,9 @@ impl ModelArgs {
     }
 }
 
-/// Checks a model bundle and says what it is.
-#[derive(Debug, clap::Args)]
-pub struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
+/// What can be done with a bundle.
 #[derive(Debug, clap::Subcommand)]
-enum Command {
+pub enum Command {
     /// Check a bundle as `run` does before it is ready: hashes, contract, both networks against their test tensors.
     Check {
         /// The bundle's folder.
@@ -78,8 +84,8 @@ enum Command {
 ///
 /// # Errors
 /// When the bundle breaks its contract, or cannot be written.
-pub fn run(args: &Args) -> anyhow::Result<()> {
-    match &args.command {
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
         Command::Check { bundle, engine } => {
             let model = ModelArgs { config: None, bundle: Some(bundle.clone()), engine: Some(*engine) };
             let mut model = model.load()?;

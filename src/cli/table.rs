@@ -13,14 +13,7 @@ pub(super) struct Table {
 impl Table {
     /// Begins a table at `path`, or on standard output when there is none.
     pub(super) fn create(path: Option<&Path>, header: &[String]) -> anyhow::Result<Self> {
-        let out: Box<dyn Write> = match path {
-            Some(path) => {
-                let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
-                Box::new(BufWriter::new(file))
-            }
-            None => Box::new(BufWriter::new(io::stdout())),
-        };
-        let mut table = Self { out };
+        let mut table = Self { out: output(path)? };
         table.row(header)?;
         Ok(table)
     }
@@ -36,6 +29,17 @@ impl Table {
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// The file at `path`, or standard output when there is none; buffered.
+pub(super) fn output(path: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
+    Ok(match path {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
+            Box::new(BufWriter::new(file))
+        }
+        None => Box::new(BufWriter::new(io::stdout())),
+    })
 }
 
 fn quoted(field: &str) -> String {

@@ -1,14 +1,15 @@
 //! `cytowatch verify`: recomputes a stored session and says whether the same bits come out.
 
-use super::{ConfigArgs, say};
+use super::stored::ScoredBy;
+use super::{ConfigArgs, say, stored};
 use crate::id::RunId;
 use crate::infer::{EngineChoice, Model};
 use crate::pipeline::analyse::Optics;
-use crate::pipeline::verify::Verifier;
+use crate::pipeline::recompute::Recomputer;
+use crate::pipeline::verify::differences;
 use crate::settings::Settings;
 use crate::store;
-use crate::store::facts::sessions_named;
-use crate::store::stored::{StoredRun, stored_cells, stored_frames, stored_runs};
+use crate::store::stored::{StoredRun, later_run, stored_cells, stored_frames, stored_runs};
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum as _;
 use std::collections::BTreeMap;
@@ -25,6 +26,9 @@ pub struct Args {
     /// The bundle's folder, when it lies elsewhere now.
     #[arg(long)]
     pub bundle: Option<PathBuf>,
+    /// Whose scores are verified.
+    #[command(flatten)]
+    pub scored_by: ScoredBy,
     /// The configuration: the database, and (with --folder) where the frames lie when not where they lay. Everything else is
     /// taken from the settings that are stored with each run.
     #[command(flatten)]
@@ -49,8 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let database = args.config.settings()?.store.database;
     super::block_on(async {
         let readers = store::open_read_only(&database).await?;
-        let named = sessions_named(&readers, &args.session).await?;
-        let session = super::certify::the_one(&args.session, &named)?.session_id;
+        let session = stored::session(&readers, &args.session).await?;
         let runs = stored_runs(&readers, session).await?;
         let first = runs.first().context("the session has no analysed frames")?;
         ensure!(
@@ -60,17 +63,25 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         );
         let settings: BTreeMap<RunId, Settings> =
             runs.iter().map(|run| Ok((run.run, settings_of(run)?))).collect::<anyhow::Result<_>>()?;
-        let mut verifier = Verifier::new(model_of(args, first, settings.get(&first.run))?);
+        let judged = match &args.scored_by.scored_by {
+            None => first.clone(),
+            Some(_) => match args.scored_by.bundle(&readers).await?.bundle_id {
+                bundle if bundle == first.bundle => first.clone(),
+                bundle => later_run(&readers, bundle).await?.context("this bundle has not looked at the session")?,
+            },
+        };
+        let mut recomputer = Recomputer::new(model_of(args, &judged)?);
         let mut tally = Tally::default();
         for frame in stored_frames(&readers, session).await? {
-            let cells = stored_cells(&readers, frame.frame, first.bundle).await?;
+            let cells = stored_cells(&readers, frame.frame, judged.bundle).await?;
             let Some(settings) = settings.get(&frame.run) else { continue };
             let folder = args.config.folder.as_ref().unwrap_or(&settings.watch.folder);
             let with = (optics(settings), settings.track);
             tally.frames += 1;
             tally.cells += cells.len() as u64;
-            match verifier.differences((&frame, &cells), &folder.join(&frame.path), with) {
-                Ok(differences) => {
+            match recomputer.recompute(&frame, &folder.join(&frame.path), with) {
+                Ok(now) => {
+                    let differences = differences((&frame, &cells), &now);
                     tally.differing_frames += u64::from(!differences.is_empty());
                     for it in differences {
                         tally.list(&format!(
@@ -108,18 +119,20 @@ impl Tally {
     }
 }
 
-fn settings_of(run: &StoredRun) -> anyhow::Result<Settings> {
+/// The settings that are stored with a run.
+pub(super) fn settings_of(run: &StoredRun) -> anyhow::Result<Settings> {
     serde_json::from_str(&run.settings_json)
         .with_context(|| format!("run {} was stored by a version with other settings", run.run))
 }
 
-fn optics(settings: &Settings) -> Optics {
+/// What the workers knew about the instrument.
+pub(super) fn optics(settings: &Settings) -> Optics {
     Optics { pixel_size: settings.instrument.pixel_size_um, cell_diameter_um: settings.instrument.cell_diameter_um }
 }
 
 /// The model that the run used, by hash and engine.
-fn model_of(args: &Args, run: &StoredRun, settings: Option<&Settings>) -> anyhow::Result<Model> {
-    let mut settings = settings.map(|it| it.infer.clone()).unwrap_or_default();
+fn model_of(args: &Args, run: &StoredRun) -> anyhow::Result<Model> {
+    let mut settings = settings_of(run)?.infer;
     if let Some(bundle) = &args.bundle {
         settings.bundle.clone_from(bundle);
     }
@@ -127,7 +140,7 @@ fn model_of(args: &Args, run: &StoredRun, settings: Option<&Settings>) -> anyhow
     let model = Model::load(&settings)?;
     ensure!(
         model.bundle().identity == run.bundle_sha256,
-        "bundle {} is {}, but the session was scored with {}: give that one with --bundle",
+        "bundle {} is {}, but these scores are of {}: give that one with --bundle",
         settings.bundle.display(),
         model.bundle().identity,
         run.bundle_sha256

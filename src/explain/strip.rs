@@ -5,6 +5,7 @@
 use super::ExplainError;
 use crate::cells::{CROP_SIDE_PX, Crop};
 use crate::picture;
+use crate::units::PointPx;
 
 const GAP_PX: usize = 2;
 const GAP_GRAY: u8 = 255;
@@ -29,6 +30,27 @@ pub fn png(rows: &[Vec<&Crop>]) -> Result<Vec<u8>, ExplainError> {
         }
     }
     Ok(picture::gray_png(width, height, &gray)?)
+}
+
+/// A crop in colours, `[256, 256, 3]`, with `outline` (px of the crop) drawn over it.
+pub fn outlined(crop: &Crop, outline: &[PointPx]) -> Vec<u8> {
+    const COLOUR: [u8; 3] = [255, 200, 40];
+    let mut rgb: Vec<u8> = crop.pixels().iter().flat_map(|value| [to_gray(*value); 3]).collect();
+    for (a, b) in outline.iter().zip(outline.iter().cycle().skip(1)) {
+        let steps = (2.0 * a.distance_px(*b)).ceil().clamp(1.0, 1e4) as usize;
+        for step in 0..steps {
+            let part = step as f64 / steps as f64;
+            let (x, y) = ((a.x + part * (b.x - a.x)).round(), (a.y + part * (b.y - a.y)).round());
+            let within = 0.0..CROP_SIDE_PX as f64;
+            if within.contains(&x) && within.contains(&y) {
+                let from = 3 * (y as usize * CROP_SIDE_PX + x as usize);
+                if let Some(pixel) = rgb.get_mut(from..from + 3) {
+                    pixel.copy_from_slice(&COLOUR);
+                }
+            }
+        }
+    }
+    rgb
 }
 
 /// `crops` stretched alike so that their brightest pixel is 1, and the factor. Black pictures stay black.

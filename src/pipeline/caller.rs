@@ -2,7 +2,7 @@
 //!
 //! The memory is written with the call, so that a restart goes on from exactly there.
 
-use crate::id::BundleId;
+use crate::id::{BundleId, SampleId, SessionId};
 use crate::sample::call::{CallRule, CallTracker, TrackScore};
 use crate::serve::live::{Event, Live};
 use crate::status::unix_ms;
@@ -24,7 +24,7 @@ pub struct Caller {
     bundle: BundleId,
     rule: CallRule,
     /// What each sample's evidence was when it was looked at last.
-    seen: BTreeMap<crate::id::SampleId, Evidence>,
+    seen: BTreeMap<SampleId, Evidence>,
 }
 
 impl Caller {
@@ -43,18 +43,19 @@ impl Caller {
                 _ = ticks.tick() => {}
                 changed = shutdown.changed() => last = changed.is_err() || *shutdown.borrow(),
             }
-            if let Err(error) = self.look().await {
+            if let Err(error) = self.look(None).await {
                 tracing::warn!(code = error.code(), error = %error, "samples could not be called");
             }
         }
     }
 
-    /// Looks at the samples whose evidence has grown.
+    /// Looks at the samples (of one session, or of all) whose evidence has grown.
     ///
     /// # Errors
     /// When the database cannot be read or written.
-    pub async fn look(&mut self) -> Result<(), StoreError> {
-        for evidence in self.store.evidence(self.bundle).await? {
+    pub async fn look(&mut self, session: Option<SessionId>) -> Result<(), StoreError> {
+        let of_session = |evidence: &Evidence| session.is_none_or(|session| session == evidence.session_id);
+        for evidence in self.store.evidence(self.bundle).await?.into_iter().filter(of_session) {
             let known = self.seen.get(&evidence.sample_id) == Some(&evidence);
             if let Some(newest_unix_ms) = evidence.newest_unix_ms.filter(|_| !known) {
                 self.call(&evidence, newest_unix_ms).await?;
@@ -96,16 +97,8 @@ impl Caller {
         let record = CallRecord {
             sample,
             bundle: self.bundle,
-            verdict,
-            reason: call.reason.code(),
-            score: call.score,
-            interval: call.interval,
-            cells: call.cells,
-            fovs: call.fovs,
-            withheld_share: call.withheld_share,
-            cells_needed: call.cells_needed,
-            fovs_needed: call.fovs_needed,
-            standing_since_unix_ms: call.standing_since_unix_ms,
+            call,
+            first: tracker.first_call(),
             tracker: serde_json::to_string(&tracker).map_err(unreadable)?,
         };
         self.store.save_call(&record, unix_ms()).await?;

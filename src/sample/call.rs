@@ -120,6 +120,16 @@ pub enum Side {
     Low,
 }
 
+impl Side {
+    /// Stable name in the database, the API and exports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Low => "low",
+        }
+    }
+}
+
 /// What is said about a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

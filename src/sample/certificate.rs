@@ -121,6 +121,15 @@ pub struct BundleFacts {
     pub sha256: String,
 }
 
+/// Scores that a bundle added to a session that another bundle had scored first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaterScores {
+    /// Which bundle.
+    pub bundle: BundleFacts,
+    /// Cells that it scored or withheld.
+    pub cells: u64,
+}
+
 /// Everything the database knows about a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionFacts {
@@ -145,6 +154,8 @@ pub struct SessionFacts {
     pub alerts: Vec<AlertFacts>,
     /// Runs that analysed its frames.
     pub runs: Vec<RunFacts>,
+    /// Bundles that looked again at cells that another one had scored first; not part of the hash.
+    pub later_scores: Vec<LaterScores>,
     /// Hash over every result of the session in a fixed order.
     pub results_sha256: String,
 }

@@ -11,10 +11,12 @@
 //! [`Alignment`] moves a day's descriptors so that a reference sample, filmed that day and once before, lies where it lay then.
 
 mod align;
+mod course;
 #[cfg(test)]
 mod tests;
 
 pub use align::{AlignError, Alignment};
+pub use course::{AlignedSample, DayDrift, DriftVerdict, TrainingSet, course};
 
 use super::call::student;
 use crate::infer::{LATENT_LEN, Latent};
@@ -44,6 +46,18 @@ impl Moments {
         let before = value - self.mean;
         self.mean += before / self.count as f64;
         self.squares += before * (value - self.mean);
+    }
+
+    /// Takes in all values of another (Chan, Golub and LeVeque 1979).
+    pub fn merge(&mut self, other: &Self) {
+        let count = self.count + other.count;
+        if other.count > 0 {
+            let (mine, theirs) = (self.count as f64 / count as f64, other.count as f64 / count as f64);
+            let between = other.mean - self.mean;
+            self.squares += other.squares + between * between * mine * other.count as f64;
+            self.mean += between * theirs;
+            self.count = count;
+        }
     }
 
     /// Variance; 0 below two values.
@@ -92,6 +106,25 @@ pub struct LightFacts {
     pub saturated_share: Moments,
 }
 
+impl LightFacts {
+    /// Takes in another day's.
+    pub fn merge(&mut self, other: &Self) {
+        self.background_counts.merge(&other.background_counts);
+        self.evenness.merge(&other.evenness);
+        self.focus.merge(&other.focus);
+        self.saturated_share.merge(&other.saturated_share);
+    }
+}
+
+/// A track's mean logit on one day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrackOfDay {
+    /// Session and sample.
+    pub sample: String,
+    /// Mean logit of its scored frames.
+    pub mean_logit: f64,
+}
+
 /// One instrument on one day.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct DayFacts {
@@ -101,8 +134,10 @@ pub struct DayFacts {
     pub day: String,
     /// Light and focus of its frames.
     pub light: LightFacts,
-    /// Descriptors by field of view.
+    /// Descriptors by field of view (of the reference sample alone, when there is one).
     pub fovs: Vec<FovLatents>,
+    /// Every track with a score.
+    pub tracks: Vec<TrackOfDay>,
 }
 
 impl DayFacts {
@@ -135,22 +170,6 @@ pub struct Yardstick {
     pub fovs: u32,
     /// Its light; `None` for the training set, whose light is another microscope's.
     pub light: Option<LightFacts>,
-}
-
-impl Yardstick {
-    /// The bundle's training set: 56 means and a 56 x 56 covariance; `None` for other sizes.
-    pub fn training_set(mean: &[f64], covariance: &[Vec<f64>]) -> Option<Self> {
-        let sd: Vec<f64> =
-            covariance.iter().enumerate().filter_map(|(i, row)| row.get(i).map(|it| it.max(0.0).sqrt())).collect();
-        (mean.len() == LATENT_LEN && sd.len() == LATENT_LEN).then(|| Self {
-            name: "the training set".to_owned(),
-            mean: mean.to_vec(),
-            sd,
-            mean_error: vec![0.0; LATENT_LEN],
-            fovs: 0,
-            light: None,
-        })
-    }
 }
 
 /// From where on a change is worth a word.

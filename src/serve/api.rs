@@ -1,5 +1,6 @@
 //! The API under `/api/v1`: JSON that reads, never writes. Described by the `OpenAPI` document that it serves.
 
+mod drift;
 mod events;
 mod frames;
 mod overview;
@@ -28,6 +29,7 @@ pub(super) fn routes() -> Router<ServeState> {
         .merge(overview::routes())
         .merge(frames::routes())
         .merge(samples::routes())
+        .merge(drift::routes())
         .merge(events::routes())
 }
 

@@ -2,13 +2,14 @@
 
 use super::query::statements;
 use super::{Store, StoreError, doing};
-use crate::id::{BundleId, SampleId};
+use crate::id::{BundleId, SampleId, SessionId};
+use crate::sample::call::{Call, MadeCall};
 use sqlx::FromRow;
 
 statements! {
     /// How much evidence each sample has, and when its newest frame was taken.
     EVIDENCE = "
-        SELECT samples.sample_id,
+        SELECT samples.sample_id, samples.session_id,
             coalesce(sum(track_scores.scored_count + track_scores.withheld_count), 0) AS judged_count,
             (SELECT max(coalesce(newest.acquired_unix_ms, newest.committed_unix_ms))
                 FROM fields_of_view AS place JOIN frames AS newest ON newest.frame_id = (
@@ -23,9 +24,9 @@ statements! {
     TRACKER = "SELECT tracker, verdict FROM calls WHERE sample_id = ?1 AND bundle_id = ?2";
     SAVE = "
         INSERT OR REPLACE INTO calls (sample_id, bundle_id, verdict, reason, score, interval_low, interval_high,
-            cell_count, fov_count, withheld_share, cells_needed, fovs_needed, standing_since_unix_ms, updated_unix_ms,
-            tracker)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+            cell_count, fov_count, withheld_share, cells_needed, fovs_needed, standing_since_unix_ms, first_called,
+            first_called_unix_ms, updated_unix_ms, tracker)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 }
 
 /// How much evidence a sample has.
@@ -33,6 +34,8 @@ statements! {
 pub struct Evidence {
     /// Which.
     pub sample_id: SampleId,
+    /// Its session.
+    pub session_id: SessionId,
     /// Detections that were scored or withheld.
     pub judged_count: i64,
     /// When its newest frame was taken; `None` before the first.
@@ -46,26 +49,10 @@ pub struct CallRecord {
     pub sample: SampleId,
     /// By which bundle.
     pub bundle: BundleId,
-    /// `high`, `low`, `undecided` or `withheld`.
-    pub verdict: &'static str,
-    /// Stable code.
-    pub reason: &'static str,
-    /// Mean score over cells.
-    pub score: Option<f64>,
-    /// 95 % interval.
-    pub interval: Option<(f64, f64)>,
-    /// Cells that count.
-    pub cells: u32,
-    /// Fields of view they lie in.
-    pub fovs: u32,
-    /// Share of withheld scores.
-    pub withheld_share: f64,
-    /// About this many more cells settle it.
-    pub cells_needed: Option<u32>,
-    /// About this many more fields settle it.
-    pub fovs_needed: Option<u32>,
-    /// Since when high or low stands.
-    pub standing_since_unix_ms: Option<i64>,
+    /// What is said now.
+    pub call: Call,
+    /// What was called first, and when.
+    pub first: Option<MadeCall>,
     /// The memory that the next look needs, JSON.
     pub tracker: String,
 }
@@ -104,12 +91,13 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn save_call(&self, call: &CallRecord, now_unix_ms: i64) -> Result<(), StoreError> {
+    pub async fn save_call(&self, record: &CallRecord, now_unix_ms: i64) -> Result<(), StoreError> {
+        let call = &record.call;
         sqlx::query(SAVE)
-            .bind(call.sample.0)
-            .bind(call.bundle.0)
-            .bind(call.verdict)
-            .bind(call.reason)
+            .bind(record.sample.0)
+            .bind(record.bundle.0)
+            .bind(call.verdict.name())
+            .bind(call.reason.code())
             .bind(call.score)
             .bind(call.interval.map(|it| it.0))
             .bind(call.interval.map(|it| it.1))
@@ -119,8 +107,10 @@ impl Store {
             .bind(call.cells_needed)
             .bind(call.fovs_needed)
             .bind(call.standing_since_unix_ms)
+            .bind(record.first.map(|made| made.side.name()))
+            .bind(record.first.map(|made| made.at_unix_ms))
             .bind(now_unix_ms)
-            .bind(call.tracker.as_str())
+            .bind(record.tracker.as_str())
             .execute(self.writer())
             .await
             .map_err(doing("keep a sample's call"))?;

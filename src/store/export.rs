@@ -1,6 +1,7 @@
 //! Tables for other programs: the documented views as CSV (RFC 4180, UTF-8, one header line).
 
 use super::{StoreError, doing};
+use crate::id::BundleId;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use sqlx::{Column as _, Row as _, TypeInfo as _, ValueRef as _};
 use std::io::Write;
@@ -22,12 +23,19 @@ impl Table {
     /// Rows in a stable order, so that two exports of the same content are the same bytes.
     fn statement(self) -> &'static str {
         match self {
-            Self::Frames => "SELECT * FROM ledger_view ORDER BY path, plane_index",
+            // The ledger knows no scores; it takes the same parameter.
+            Self::Frames => "SELECT * FROM ledger_view WHERE ?1 IS NULL OR true ORDER BY path, plane_index",
             Self::Cells => {
-                "SELECT * FROM cells_view ORDER BY session, sample, fov, time_index, frame_id, cell_number, bundle"
+                "SELECT * FROM cells_view WHERE bundle_id = ?1 OR bundle_id IS NULL
+                 ORDER BY session, sample, fov, time_index, frame_id, cell_number"
             }
-            Self::Tracks => "SELECT * FROM tracks_view ORDER BY session, sample, fov, track_number, bundle",
-            Self::Samples => "SELECT * FROM samples_view ORDER BY session, sample, bundle",
+            Self::Tracks => {
+                "SELECT * FROM tracks_view WHERE bundle_id = ?1 OR bundle_id IS NULL
+                 ORDER BY session, sample, fov, track_number"
+            }
+            Self::Samples => {
+                "SELECT * FROM samples_view WHERE bundle_id = ?1 OR bundle_id IS NULL ORDER BY session, sample"
+            }
         }
     }
 }
@@ -43,18 +51,23 @@ pub enum ExportError {
     Write(#[from] std::io::Error),
 }
 
-/// Writes `table` as CSV; gives the number of rows. Rows are streamed: memory does not grow with the table.
+/// Writes `table` as CSV with the scores of `bundle`; gives the number of rows. Rows are streamed: memory does not grow with the table.
 ///
 /// # Errors
 /// When the database refuses or `out` cannot be written to.
-pub async fn csv(readers: &SqlitePool, table: Table, out: &mut impl Write) -> Result<u64, ExportError> {
+pub async fn csv(
+    readers: &SqlitePool,
+    table: Table,
+    bundle: Option<BundleId>,
+    out: &mut impl Write,
+) -> Result<u64, ExportError> {
     let mut reader = readers.acquire().await.map_err(doing("open the database for an export"))?;
     let described = sqlx::Executor::describe(&mut *reader, sqlx::SqlStr::from_static(table.statement()))
         .await
         .map_err(doing("describe a table"))?;
     let names: Vec<String> = described.columns().iter().map(|column| quoted(column.name())).collect();
     writeln!(out, "{}", names.join(","))?;
-    let mut rows = sqlx::query(table.statement()).fetch(&mut *reader);
+    let mut rows = sqlx::query(table.statement()).bind(bundle.map(|it| it.0)).fetch(&mut *reader);
     let mut count = 0;
     loop {
         let row = std::future::poll_fn(|context| tokio_stream::Stream::poll_next(rows.as_mut(), context)).await;

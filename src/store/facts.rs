@@ -4,7 +4,8 @@ use super::query::statements;
 use super::{StoreError, doing};
 use crate::id::SessionId;
 use crate::sample::certificate::{
-    AlertFacts, BundleFacts, CellFacts, FovFacts, Reason, RunFacts, SessionFacts, TimeFacts,
+    AlertFacts, BundleFacts, CellFacts, Certificate, Expectation, FovFacts, LaterScores, Reason, RunFacts, SessionFacts,
+    TimeFacts, certify,
 };
 use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
@@ -80,7 +81,17 @@ statements! {
         JOIN runs ON runs.run_id = frames.run_id
         LEFT JOIN bundles ON bundles.bundle_id = runs.bundle_id
         WHERE fields_of_view.session_id = ?1 AND frames.state = 'done' GROUP BY runs.run_id ORDER BY runs.run_id";
-    /// Every result in an order that does not depend on when it was computed.
+    /// Bundles that looked again at what another one had scored first.
+    LATER_SCORES = "
+        SELECT bundles.name, bundles.version, bundles.sha256, count(*) AS cells
+        FROM fields_of_view
+        JOIN frames ON frames.fov_id = fields_of_view.fov_id
+        JOIN runs ON runs.run_id = frames.run_id
+        JOIN cells ON cells.frame_id = frames.frame_id
+        JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id <> runs.bundle_id
+        JOIN bundles ON bundles.bundle_id = inferences.bundle_id
+        WHERE fields_of_view.session_id = ?1 GROUP BY bundles.bundle_id ORDER BY bundles.bundle_id";
+    /// Every result in an order that does not depend on when it was computed; of the bundle that scored first.
     RESULTS = "
         SELECT samples.name || '/' || fields_of_view.name AS fov, frames.time_index, coalesce(frames.channel, '') AS channel,
             coalesce(frames.z_index, -1) AS z_index, cells.number, cells.x_px, cells.y_px, cells.outline, cells.area_um2,
@@ -92,7 +103,8 @@ statements! {
         JOIN frames ON frames.fov_id = fields_of_view.fov_id
         JOIN cells ON cells.frame_id = frames.frame_id
         LEFT JOIN tracks ON tracks.track_id = cells.track_id
-        LEFT JOIN inferences ON inferences.cell_id = cells.cell_id
+        LEFT JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = (
+            SELECT bundle_id FROM runs WHERE runs.run_id = frames.run_id)
         LEFT JOIN bundles ON bundles.bundle_id = inferences.bundle_id
         WHERE fields_of_view.session_id = ?1 AND frames.state = 'done'
         ORDER BY samples.name, fields_of_view.name, frames.time_index, channel, z_index, frames.plane_index, cells.number, bundle";
@@ -115,6 +127,20 @@ pub struct NamedSession {
 /// When the database cannot be read.
 pub async fn sessions_named(readers: &SqlitePool, name: &str) -> Result<Vec<NamedSession>, StoreError> {
     sqlx::query_as(SESSIONS_NAMED).bind(name).fetch_all(readers).await.map_err(doing("look up a session"))
+}
+
+/// The certificate of a session at this moment; `None` when there is no such session.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn certificate(
+    readers: &SqlitePool,
+    session: SessionId,
+    expectation: Expectation,
+    now_unix_ms: i64,
+) -> Result<Option<Certificate>, StoreError> {
+    let facts = session_facts(readers, session, now_unix_ms).await?;
+    Ok(facts.map(|facts| certify(facts, expectation, now_unix_ms)))
 }
 
 /// Everything a certificate of `session` needs; `None` when there is no such session. `now_unix_ms` bounds what came while it ran
@@ -149,6 +175,7 @@ pub async fn session_facts(
         cells: cells(readers, session).await?,
         alerts: read_all(readers, (ALERTS, &[period.0, period.1]), "list a session's alerts", alert).await?,
         runs: read_all(readers, (RUNS, &[session.0]), "list a session's runs", run).await?,
+        later_scores: read_all(readers, (LATER_SCORES, &[session.0]), "list later scores", later_scores).await?,
         results_sha256: results_sha256(readers, session).await?,
     }))
 }
@@ -195,6 +222,11 @@ fn run(row: &SqliteRow) -> Result<RunFacts, sqlx::Error> {
         },
         frames: number(row, 10)?,
     })
+}
+
+fn later_scores(row: &SqliteRow) -> Result<LaterScores, sqlx::Error> {
+    let bundle = BundleFacts { name: row.try_get(0)?, version: row.try_get(1)?, sha256: row.try_get(2)? };
+    Ok(LaterScores { bundle, cells: number(row, 3)? })
 }
 
 fn named_count(row: &SqliteRow) -> Result<(String, u64), sqlx::Error> {

@@ -21,6 +21,26 @@ pub struct RunFacts {
     pub bundle: BundleId,
     /// The engine that runs it.
     pub engine: String,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a run is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Frames are read, their cells found, followed and scored.
+    Frames,
+    /// Cells of a finished session are scored by another bundle.
+    Scores,
+}
+
+impl Purpose {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Frames => "frames",
+            Self::Scores => "scores",
+        }
+    }
 }
 
 /// A file's size and change time: what tells one version of it from the next.
@@ -149,14 +169,29 @@ impl Store {
         .map_err(doing("store the model bundle"))
     }
 
+    /// Keeps what a bundle's training set looked like, as JSON: days are compared with it.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn keep_training(&self, bundle: BundleId, training_json: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE bundles SET training = ?2 WHERE bundle_id = ?1 AND training IS NOT ?2")
+            .bind(bundle.0)
+            .bind(training_json)
+            .execute(self.writer())
+            .await
+            .map(drop)
+            .map_err(doing("store a bundle's training set"))
+    }
+
     /// Notes the start of a run.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn begin_run(&self, facts: &RunFacts) -> Result<RunId, StoreError> {
         sqlx::query_scalar(
-            "INSERT INTO runs (started_unix_ms, software_version, host, process_id, settings_json, settings_sha256, bundle_id, engine)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) RETURNING run_id",
+            "INSERT INTO runs (started_unix_ms, software_version, host, process_id, settings_json, settings_sha256, bundle_id, engine,
+                purpose)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) RETURNING run_id",
         )
         .bind(facts.started_unix_ms)
         .bind(env!("CARGO_PKG_VERSION"))
@@ -166,6 +201,7 @@ impl Store {
         .bind(&facts.settings_sha256)
         .bind(facts.bundle.0)
         .bind(&facts.engine)
+        .bind(facts.purpose.name())
         .fetch_one(self.writer())
         .await
         .map(RunId)

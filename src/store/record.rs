@@ -5,6 +5,7 @@ use crate::cells::{Cell, FrameVerdict};
 use crate::frame::FrameQuality;
 use crate::id::{BundleId, CellId, FovId, FrameId, RunId, TimeIndex, TrackId};
 use crate::infer::Latent;
+use crate::infer::discriminant::score;
 use crate::units::{PixelSize, PointPx};
 use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection};
 use std::collections::BTreeMap;
@@ -88,9 +89,53 @@ impl Store {
             let first_number = chunk_number * ROWS_PER_INSERT + 1;
             insert_cells(&mut tx, record, (chunk, first_number), &tracks).await?;
         }
-        add_track_scores(&mut tx, record, &tracks).await?;
+        let of_tracks: Vec<(TrackId, &CellScore)> = (record.cells.iter())
+            .filter_map(|entry| Some((*tracks.get(&entry.track?.number)?, entry.score.as_ref()?)))
+            .collect();
+        add_track_scores(&mut tx, record.bundle, &of_tracks).await?;
         finish_frame(&mut tx, record, committed_unix_ms).await?;
         tx.commit().await.map_err(doing("commit a frame"))
+    }
+
+    /// Commits what another bundle says about the cells of a frame that has its result, by their numbers. What is stored stays
+    /// as it is; `false` when this bundle has spoken about the frame before (then nothing is written).
+    ///
+    /// # Errors
+    /// When the database refuses; then nothing is written.
+    pub async fn record_scores(
+        &self,
+        frame: FrameId,
+        bundle: BundleId,
+        scores: &BTreeMap<usize, CellScore>,
+    ) -> Result<bool, StoreError> {
+        const OPERATION: &str = "store another bundle's scores";
+        let mut tx = self.writer().begin().await.map_err(doing(OPERATION))?;
+        let known: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM cells JOIN inferences USING (cell_id) WHERE frame_id = ?1 AND bundle_id = ?2",
+        )
+        .bind(frame.0)
+        .bind(bundle.0)
+        .fetch_one(&mut *tx)
+        .await
+        .map_err(doing(OPERATION))?;
+        if known > 0 {
+            return Ok(false);
+        }
+        let cells: Vec<(i64, CellId, Option<TrackId>)> =
+            sqlx::query_as("SELECT number, cell_id, track_id FROM cells WHERE frame_id = ?1 ORDER BY number")
+                .bind(frame.0)
+                .fetch_all(&mut *tx)
+                .await
+                .map_err(doing(OPERATION))?;
+        let score_of = |number: &i64| usize::try_from(*number).ok().and_then(|number| scores.get(&number));
+        let of_cells: Vec<(CellId, &CellScore)> =
+            cells.iter().filter_map(|(number, cell, _)| Some((*cell, score_of(number)?))).collect();
+        let of_tracks: Vec<(TrackId, &CellScore)> =
+            cells.iter().filter_map(|(number, _, track)| Some(((*track)?, score_of(number)?))).collect();
+        insert_scores(&mut tx, bundle, &of_cells).await?;
+        add_track_scores(&mut tx, bundle, &of_tracks).await?;
+        tx.commit().await.map_err(doing(OPERATION))?;
+        Ok(true)
     }
 
     /// The tracker's memory of a field of view, JSON.
@@ -141,6 +186,13 @@ async fn forget_result(tx: &mut SqliteConnection, frame: FrameId) -> Result<(), 
                 .await
                 .map_err(doing("recompute a track without a rewritten frame"))?;
         }
+        let sums =
+            sqlx::query_as("SELECT track_id, bundle_id, scored_count, logit_sum FROM track_scores WHERE track_id = ?1")
+                .bind(track)
+                .fetch_all(&mut *tx)
+                .await
+                .map_err(doing("look up a track without a rewritten frame"))?;
+        set_track_scores(tx, &sums).await?;
     }
     Ok(())
 }
@@ -251,34 +303,39 @@ async fn insert_cells(
         .zip(first_number..)
         .filter_map(|(entry, number)| Some((*ids.get(&number)?, entry.score.as_ref()?)))
         .collect();
-    if scored.is_empty() {
-        return Ok(());
-    }
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "INSERT INTO inferences (cell_id, bundle_id, latent, logit, score, distance, withheld) ",
-    );
-    query.push_values(scored, |mut row, (cell, score)| {
-        row.push_bind(cell.0)
-            .push_bind(record.bundle.0)
-            .push_bind(latent_bytes(&score.latent))
-            .push_bind(score.logit)
-            .push_bind(score.score)
-            .push_bind(score.distance)
-            .push_bind(score.withheld);
-    });
-    query.build().execute(&mut *tx).await.map(drop).map_err(doing("store scores"))
+    insert_scores(tx, record.bundle, &scored).await
 }
 
+/// What `bundle` said about cells that are stored.
+async fn insert_scores(
+    tx: &mut SqliteConnection,
+    bundle: BundleId,
+    scored: &[(CellId, &CellScore)],
+) -> Result<(), StoreError> {
+    for chunk in scored.chunks(ROWS_PER_INSERT) {
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO inferences (cell_id, bundle_id, latent, logit, score, distance, withheld) ",
+        );
+        query.push_values(chunk, |mut row, (cell, score)| {
+            row.push_bind(cell.0)
+                .push_bind(bundle.0)
+                .push_bind(latent_bytes(&score.latent))
+                .push_bind(score.logit)
+                .push_bind(score.score)
+                .push_bind(score.distance)
+                .push_bind(score.withheld);
+        });
+        query.build().execute(&mut *tx).await.map_err(doing("store scores"))?;
+    }
+    Ok(())
+}
+
+/// Adds one frame's scores to the sums of their tracks. A track has at most one cell in a frame.
 async fn add_track_scores(
     tx: &mut SqliteConnection,
-    record: &FrameRecord,
-    tracks: &BTreeMap<u32, TrackId>,
+    bundle: BundleId,
+    scored: &[(TrackId, &CellScore)],
 ) -> Result<(), StoreError> {
-    let scored: Vec<(TrackId, &CellScore)> = record
-        .cells
-        .iter()
-        .filter_map(|entry| Some((*tracks.get(&entry.track?.number)?, entry.score.as_ref()?)))
-        .collect();
     for chunk in scored.chunks(ROWS_PER_INSERT) {
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO track_scores (track_id, bundle_id, scored_count, withheld_count, logit_sum) ",
@@ -286,7 +343,7 @@ async fn add_track_scores(
         query.push_values(chunk, |mut row, (track, score)| {
             let counts = score.withheld.is_none();
             row.push_bind(track.0)
-                .push_bind(record.bundle.0)
+                .push_bind(bundle.0)
                 .push_bind(i64::from(counts))
                 .push_bind(i64::from(!counts))
                 .push_bind(if counts { score.logit } else { 0.0 });
@@ -294,11 +351,33 @@ async fn add_track_scores(
         query.push(
             " ON CONFLICT (track_id, bundle_id) DO UPDATE SET scored_count = track_scores.scored_count + excluded.scored_count,
                   withheld_count = track_scores.withheld_count + excluded.withheld_count,
-                  logit_sum = track_scores.logit_sum + excluded.logit_sum",
+                  logit_sum = track_scores.logit_sum + excluded.logit_sum
+              RETURNING track_id, bundle_id, scored_count, logit_sum",
         );
-        query.build().execute(&mut *tx).await.map_err(doing("store track scores"))?;
+        let sums = query.build_query_as().fetch_all(&mut *tx).await.map_err(doing("store track scores"))?;
+        set_track_scores(tx, &sums).await?;
     }
     Ok(())
+}
+
+/// A track's sums: track, bundle, number of logits, their sum.
+type TrackSums = (i64, i64, i64, f64);
+
+/// Brings the scores of tracks up to date with their sums; SQLite has no exponential of its own.
+async fn set_track_scores(tx: &mut SqliteConnection, sums: &[TrackSums]) -> Result<(), StoreError> {
+    if sums.is_empty() {
+        return Ok(());
+    }
+    let mut query = QueryBuilder::<Sqlite>::new("WITH new (track_id, bundle_id, score) AS (");
+    query.push_values(sums, |mut row, (track, bundle, count, logit_sum)| {
+        let score = (*count > 0).then(|| score(logit_sum / *count as f64));
+        row.push_bind(*track).push_bind(*bundle).push_bind(score);
+    });
+    query.push(
+        ") UPDATE track_scores SET score = new.score FROM new
+           WHERE track_scores.track_id = new.track_id AND track_scores.bundle_id = new.bundle_id",
+    );
+    query.build().execute(&mut *tx).await.map(drop).map_err(doing("store the scores of tracks"))
 }
 
 async fn finish_frame(

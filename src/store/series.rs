@@ -7,7 +7,7 @@ use super::record::latent_from_bytes;
 use super::{StoreError, doing};
 use crate::id::{BundleId, SessionId};
 use crate::infer::{LATENT_LEN, Latent};
-use crate::sample::drift::{DayFacts, FovLatents};
+use crate::sample::drift::{DayDrift, DayFacts, DriftLimits, FovLatents, TrackOfDay, TrainingSet, course};
 use sqlx::Row as _;
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 use std::collections::BTreeMap;
@@ -28,6 +28,7 @@ statements! {
         JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = ?1
         WHERE (?2 IS NULL OR sessions.session_id = ?2) AND inferences.withheld IS NULL
         ORDER BY sessions.session_id, fields_of_view.fov_id, tracks.number, frames.time_index, cells.cell_id";
+    TRAINING = "SELECT training FROM bundles WHERE bundle_id = ?1";
     LIGHT = "
         SELECT sessions.instrument,
             date(coalesce(frames.acquired_unix_ms, frames.first_seen_unix_ms) / 1000, 'unixepoch') AS day,
@@ -146,8 +147,30 @@ fn point(row: &SqliteRow) -> Result<SeriesPoint, StoreError> {
     Ok(SeriesPoint { time_index, acquired_unix_ms, day, latent, logit })
 }
 
-/// Every day of every instrument, in order: light of its frames, and descriptors by field (one per track and day, its
-/// mean). With `only_sample`, descriptors of samples of that name alone.
+/// Whether each day of each instrument is like the training set of `bundle` and the days before; with `reference_sample`, judged
+/// on the cells of samples of that name alone, against its first day, and aligned with it.
+///
+/// # Errors
+/// When the database cannot be read, or holds a training set that is none.
+pub async fn drift(
+    readers: &SqlitePool,
+    bundle: BundleId,
+    reference_sample: Option<&str>,
+) -> Result<Vec<DayDrift>, StoreError> {
+    let stored: Option<String> = sqlx::query_scalar(TRAINING)
+        .bind(bundle.0)
+        .fetch_optional(readers)
+        .await
+        .map(Option::flatten)
+        .map_err(doing("look up a training set"))?;
+    let unreadable = |error: serde_json::Error| StoreError::Unreadable { what: format!("a training set: {error}") };
+    let training: Option<TrainingSet> = stored.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()?;
+    let days = days(readers, bundle, reference_sample).await?;
+    Ok(course(&days, training.as_ref(), reference_sample.is_some(), &DriftLimits::default()))
+}
+
+/// Every day of every instrument, in order: light of its frames, descriptors by field (one per track and day, its mean), and
+/// the tracks' mean logits. With `only_sample`, descriptors of samples of that name alone.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -166,18 +189,20 @@ pub async fn days(
     drop(rows);
     let mut fovs: BTreeMap<(String, String, String), FovLatents> = BTreeMap::new();
     for_each_track(readers, bundle, None, &mut |series| {
-        if only_sample.is_some_and(|wanted| wanted != series.sample) {
-            return;
-        }
         let mut by_day: BTreeMap<String, Vec<SeriesPoint>> = BTreeMap::new();
         for point in &series.points {
             by_day.entry(point.day.clone()).or_default().push(point.clone());
         }
         for (day, points) in by_day {
-            let name = format!("{}/{}", series.session, series.fov);
             let part = TrackSeries { points, ..series.clone() };
-            let latents = fovs.entry((series.instrument.clone(), day, name.clone()));
-            latents.or_insert_with(|| FovLatents::new(name)).add(&part.mean_latent());
+            let sample = format!("{}/{}", series.session, series.sample);
+            let track = TrackOfDay { sample, mean_logit: part.mean_logit() };
+            entry(&mut days, series.instrument.clone(), day.clone()).tracks.push(track);
+            if only_sample.is_none_or(|wanted| wanted == series.sample) {
+                let name = format!("{}/{}/{}", series.session, series.sample, series.fov);
+                let latents = fovs.entry((series.instrument.clone(), day, name.clone()));
+                latents.or_insert_with(|| FovLatents::new(name)).add(&part.mean_latent());
+            }
         }
     })
     .await?;

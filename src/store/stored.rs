@@ -10,7 +10,7 @@ use crate::frame::FrameQuality;
 use crate::id::{BundleId, FovId, FrameId, RunId, SessionId, TimeIndex};
 use crate::units::PixelSize;
 use sha2::{Digest as _, Sha256};
-use sqlx::Row as _;
+use sqlx::{FromRow, Row as _};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
 
 statements! {
@@ -31,6 +31,19 @@ statements! {
         JOIN runs ON runs.run_id = frames.run_id
         JOIN bundles ON bundles.bundle_id = runs.bundle_id
         WHERE fields_of_view.session_id = ?1 AND frames.state = 'done' ORDER BY runs.run_id";
+    /// The newest run that let a bundle look again at what another one had scored.
+    LATER_RUN = "
+        SELECT runs.run_id, runs.settings_json, runs.engine, runs.bundle_id, bundles.sha256
+        FROM runs JOIN bundles ON bundles.bundle_id = runs.bundle_id
+        WHERE runs.bundle_id = ?1 AND runs.purpose = 'scores' ORDER BY runs.run_id DESC LIMIT 1";
+    PLACE_OF_FRAME = "
+        SELECT sessions.session_id, frames.run_id, sessions.instrument, sessions.name AS session, samples.name AS sample,
+            fields_of_view.name AS fov
+        FROM frames
+        JOIN fields_of_view ON fields_of_view.fov_id = frames.fov_id
+        JOIN samples ON samples.sample_id = fields_of_view.sample_id
+        JOIN sessions ON sessions.session_id = fields_of_view.session_id
+        WHERE frames.frame_id = ?1 AND frames.run_id IS NOT NULL";
     CELLS = "
         SELECT cells.number, tracks.number AS track, cells.x_px, cells.y_px, cells.outline, cells.touches_border,
             cells.area_um2, cells.perimeter_um, cells.eccentricity, cells.solidity, cells.major_axis_um,
@@ -84,6 +97,41 @@ pub struct StoredRun {
     pub bundle_sha256: String,
 }
 
+/// Where a frame was taken, and by which run it was analysed.
+#[derive(Debug, Clone, PartialEq, Eq, FromRow)]
+pub struct StoredPlace {
+    /// Its session.
+    #[sqlx(rename = "session_id")]
+    pub session: SessionId,
+    /// Its run.
+    #[sqlx(rename = "run_id")]
+    pub run: RunId,
+    /// Instrument's name.
+    pub instrument: String,
+    /// Session's name.
+    #[sqlx(rename = "session")]
+    pub session_name: String,
+    /// Sample's name.
+    pub sample: String,
+    /// Field of view's name.
+    pub fov: String,
+}
+
+impl StoredPlace {
+    /// `instrument / session / sample / field of view`.
+    pub fn in_words(&self) -> String {
+        [&self.instrument, &self.session_name, &self.sample, &self.fov].map(String::as_str).join(" / ")
+    }
+}
+
+/// Where a frame was taken; `None` for a frame without a place or a result.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn place_of_frame(readers: &SqlitePool, frame: FrameId) -> Result<Option<StoredPlace>, StoreError> {
+    sqlx::query_as(PLACE_OF_FRAME).bind(frame.0).fetch_optional(readers).await.map_err(doing("look up a frame's place"))
+}
+
 /// The analysed frames of a session, by field of view and time.
 ///
 /// # Errors
@@ -99,16 +147,27 @@ pub async fn stored_frames(readers: &SqlitePool, session: SessionId) -> Result<V
 /// When the database cannot be read.
 pub async fn stored_runs(readers: &SqlitePool, session: SessionId) -> Result<Vec<StoredRun>, StoreError> {
     let rows = sqlx::query(RUNS).bind(session.0).fetch_all(readers).await.map_err(doing("list a session's runs"))?;
-    let read = |row: &SqliteRow| {
-        Ok(StoredRun {
-            run: row.try_get(0)?,
-            settings_json: row.try_get(1)?,
-            engine: row.try_get(2)?,
-            bundle: row.try_get(3)?,
-            bundle_sha256: row.try_get(4)?,
-        })
-    };
-    rows.iter().map(read).collect::<Result<_, sqlx::Error>>().map_err(doing("read a run"))
+    rows.iter().map(stored_run).collect::<Result<_, sqlx::Error>>().map_err(doing("read a run"))
+}
+
+/// The newest run that let `bundle` look again at a session that another bundle had scored; `None` when it never did.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn later_run(readers: &SqlitePool, bundle: BundleId) -> Result<Option<StoredRun>, StoreError> {
+    let row =
+        sqlx::query(LATER_RUN).bind(bundle.0).fetch_optional(readers).await.map_err(doing("look up a later run"))?;
+    row.as_ref().map(stored_run).transpose().map_err(doing("read a run"))
+}
+
+fn stored_run(row: &SqliteRow) -> Result<StoredRun, sqlx::Error> {
+    Ok(StoredRun {
+        run: row.try_get(0)?,
+        settings_json: row.try_get(1)?,
+        engine: row.try_get(2)?,
+        bundle: row.try_get(3)?,
+        bundle_sha256: row.try_get(4)?,
+    })
 }
 
 /// The stored cells of a frame with what `bundle` said, by number.

@@ -62,9 +62,10 @@ pub async fn summary(readers: &SqlitePool) -> Result<Summary, StoreError> {
          FROM samples JOIN sessions USING (session_id)
               LEFT JOIN fields_of_view ON fields_of_view.sample_id = samples.sample_id
               LEFT JOIN tracks ON tracks.fov_id = fields_of_view.fov_id
-              LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id
+              LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id AND track_scores.bundle_id = ?1
          GROUP BY samples.sample_id ORDER BY sessions.name, samples.name LIMIT 200",
     )
+    .bind(super::query::bundle(readers).await?.map(|bundle| bundle.bundle_id.0))
     .fetch_all(readers)
     .await
     .map_err(doing("summarise the samples"))?;

@@ -90,12 +90,11 @@ async fn numbers_are_those_that_were_seeded() {
     let sample = server.get("/api/v1/samples/1").await.json();
     assert_eq!((sample["name"].as_str(), sample["call"]["verdict"].as_str()), (Some("m405"), Some("high")));
     let certificate = server.get("/api/v1/sessions/1/certificate").await.json();
-    let of = |name: &str| certificate[name].as_i64().unwrap();
-    assert_eq!(of("unexplained_frames"), 0);
-    assert_eq!(
-        of("expected_frames"),
-        of("analysed_frames") + of("failed_frames") + of("skipped_frames") + of("open_frames") + of("missing_frames")
-    );
+    let of = |name: &str| certificate["total"][name].as_i64().unwrap();
+    assert_eq!(of("received"), of("analysed") + of("failed") + of("skipped") + of("open"));
+    assert_eq!(of("expected") + of("surplus"), of("received") + of("missing"));
+    assert_eq!(certificate["unexplained"].as_i64().unwrap(), of("missing") + of("open"));
+    assert_eq!(certificate["complete"], certificate["unexplained"] == 0);
     server.stop().await;
 }
 

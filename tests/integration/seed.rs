@@ -176,13 +176,13 @@ async fn execute(tx: &mut SqliteConnection, sql: &'static str) {
 async fn places(tx: &mut SqliteConnection, scale: Scale) {
     let start = acquired_unix_ms(0, scale);
     let hash = "5".repeat(64);
-    sqlx::query("INSERT INTO bundles VALUES (1, ?1, 'melanoma-sim-w16', '1.0.0', ?2)")
+    sqlx::query("INSERT INTO bundles (bundle_id, sha256, name, version, first_used_unix_ms) VALUES (1, ?1, 'melanoma-sim-w16', '1.0.0', ?2)")
         .bind(&hash)
         .bind(start)
         .execute(&mut *tx)
         .await
         .unwrap();
-    sqlx::query("INSERT INTO runs VALUES (1, ?1, NULL, '0.1.0', 'scope-pc', 4711, '{}', ?2, 1, 'ort')")
+    sqlx::query("INSERT INTO runs VALUES (1, ?1, NULL, '0.1.0', 'scope-pc', 4711, '{}', ?2, 1, 'ort', 'frames')")
         .bind(start)
         .bind(&hash)
         .execute(&mut *tx)
@@ -355,7 +355,7 @@ async fn sums(tx: &mut SqliteConnection) {
     .await;
     execute(
         tx,
-        "INSERT INTO track_scores SELECT cells.track_id, inferences.bundle_id,
+        "INSERT INTO track_scores (track_id, bundle_id, scored_count, withheld_count, logit_sum) SELECT cells.track_id, inferences.bundle_id,
             count(*) FILTER (WHERE withheld IS NULL), count(withheld),
             coalesce(sum(logit) FILTER (WHERE withheld IS NULL), 0.0)
         FROM cells JOIN inferences ON inferences.cell_id = cells.cell_id GROUP BY cells.track_id, inferences.bundle_id",
@@ -370,7 +370,7 @@ async fn calls(tx: &mut SqliteConnection, scale: Scale) {
         (3, "undecided", "not_settled", 0.54, 0.45, 0.62, Some(34), None),
     ];
     for (sample, verdict, reason, score, low, high, needed, since) in rows {
-        sqlx::query("INSERT INTO calls VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0.08, ?9, NULL, ?10, ?11, '{}')")
+        sqlx::query("INSERT INTO calls VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0.08, ?9, NULL, ?10, NULL, NULL, ?11, '{}')")
             .bind(sample)
             .bind(verdict)
             .bind(reason)

@@ -1,15 +1,16 @@
 //! `cytowatch explain rank`: which latent features drive the score.
 
 use crate::cli::model::ModelArgs;
-use crate::cli::{ConfigArgs, say};
+use crate::cli::stored::ScoredBy;
+use crate::cli::{ConfigArgs, say, stored};
 use crate::explain::drivers::{Driver, FEWEST_CELLS, TrackMean, drivers};
 use crate::explain::rank::rank;
+use crate::id::{BundleId, SessionId};
 use crate::infer::discriminant::score;
 use crate::store;
-use crate::store::facts::sessions_named;
-use crate::store::query::bundle;
 use crate::store::series::for_each_track;
-use anyhow::{Context as _, bail};
+use anyhow::bail;
+use sqlx::sqlite::SqlitePool;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -18,7 +19,7 @@ const SEED: u64 = 56;
 
 /// Arguments of `explain rank`.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {
+pub struct Args {
     /// Rank over the cells of this session (its name, instrument/name, or number; `all` for every session): correlation per
     /// sample, with a bootstrap. When absent, the ranking is the model's own.
     #[arg(long)]
@@ -29,6 +30,9 @@ pub(super) struct Args {
     /// Print JSON for programs, with `--session`.
     #[arg(long, requires = "session")]
     json: bool,
+    /// Whose scores, with `--session`.
+    #[command(flatten)]
+    scored_by: ScoredBy,
     /// The model, without `--session`; with it, the bundle of the newest run is taken.
     #[command(flatten)]
     model: ModelArgs,
@@ -69,23 +73,32 @@ fn cells(args: &Args, session: &str) -> anyhow::Result<BTreeMap<String, Vec<Trac
     let database = config.settings()?.store.database;
     crate::cli::block_on(async {
         let readers = store::open_read_only(&database).await?;
-        let bundle = bundle(&readers).await?.context("no model has scored anything in this database yet")?;
+        let bundle = args.scored_by.bundle(&readers).await?;
         let chosen = match session {
             "all" => None,
-            name => Some(crate::cli::certify::the_one(name, &sessions_named(&readers, name).await?)?.session_id),
+            name => Some(stored::session(&readers, name).await?),
         };
-        let mut samples: BTreeMap<String, Vec<TrackMean>> = BTreeMap::new();
-        for_each_track(&readers, bundle.bundle_id, chosen, &mut |series| {
-            let cell = TrackMean {
-                fov: format!("{}/{}", series.session, series.fov),
-                latent: series.mean_latent(),
-                score: score(series.mean_logit()),
-            };
-            samples.entry(series.sample).or_default().push(cell);
-        })
-        .await?;
-        Ok(samples)
+        tracks_by_sample(&readers, bundle.bundle_id, chosen).await
     })
+}
+
+/// Mean descriptor and score of every track that `bundle` scored (of one session, or of all), by sample.
+pub(super) async fn tracks_by_sample(
+    readers: &SqlitePool,
+    bundle: BundleId,
+    session: Option<SessionId>,
+) -> anyhow::Result<BTreeMap<String, Vec<TrackMean>>> {
+    let mut samples: BTreeMap<String, Vec<TrackMean>> = BTreeMap::new();
+    for_each_track(readers, bundle, session, &mut |series| {
+        let cell = TrackMean {
+            fov: format!("{}/{}", series.session, series.fov),
+            latent: series.mean_latent(),
+            score: score(series.mean_logit()),
+        };
+        samples.entry(series.sample).or_default().push(cell);
+    })
+    .await?;
+    Ok(samples)
 }
 
 fn by_the_model(model: &ModelArgs) -> anyhow::Result<()> {

@@ -1,6 +1,7 @@
 //! The certificate as one page of HTML without anything outside it, fit to print on A4.
 
 use super::{Certificate, FovAccount, Reason, ranges, utc};
+use crate::markup::escaped;
 
 const STYLE: &str = "body{font:11pt/1.4 system-ui,sans-serif;color:#111;max-width:48rem;margin:2rem auto;padding:0 1rem}\
 h1{font-size:1.4rem;margin:0}h2{font-size:1rem;margin:1.4rem 0 .3rem;border-bottom:1px solid #999}\
@@ -139,6 +140,17 @@ impl Certificate {
                 escaped(&run.settings_sha256)
             )
         });
+        let later = self.facts.later_scores.iter().map(|it| {
+            let bundle = &it.bundle;
+            format!(
+                "<tr><td>later scores of another model</td><td class=\"n\">{} cells</td><td>{} {}<br><code>{}</code></td><td></td></tr>",
+                it.cells,
+                escaped(&bundle.name),
+                escaped(&bundle.version),
+                escaped(&bundle.sha256)
+            )
+        });
+        let rows = rows.chain(later);
         format!(
             "<h2>Runs</h2><table><tr><th>Run</th><th class=\"n\">Frames</th><th>Model</th><th>Settings</th></tr>{}</table>",
             rows.collect::<String>()
@@ -163,9 +175,4 @@ fn reasons(title: &str, reasons: &[Reason]) -> String {
         "<h2>{title}</h2><table><tr><th>State</th><th>Reason</th><th class=\"n\">Frames</th><th>First</th></tr>{}</table>",
         rows.collect::<String>()
     )
-}
-
-/// Text that cannot be taken for markup.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }

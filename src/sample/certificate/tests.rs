@@ -21,6 +21,7 @@ fn session(fovs: Vec<FovFacts>) -> SessionFacts {
         cells: CellFacts::default(),
         alerts: Vec::new(),
         runs: Vec::new(),
+        later_scores: Vec::new(),
         results_sha256: "0".repeat(64),
     }
 }

@@ -112,6 +112,10 @@ impl Certificate {
                 writeln!(out, "    model    {} ({} {})", bundle.sha256, bundle.name, bundle.version)?;
             }
         }
+        for later in &self.facts.later_scores {
+            let it = &later.bundle;
+            writeln!(out, "  later scores of {} cells: {} ({} {})", later.cells, it.sha256, it.name, it.version)?;
+        }
         writeln!(out, "\nresults {}", self.facts.results_sha256)
     }
 }

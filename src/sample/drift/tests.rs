@@ -27,9 +27,14 @@ fn day(name: &str, fovs: u32, cells: u32, (shift, light): (f64, f64), seed: u64)
 }
 
 fn training_set() -> Yardstick {
-    let covariance: Vec<Vec<f64>> =
-        (0..LATENT_LEN).map(|i| (0..LATENT_LEN).map(|j| if i == j { 1.0 } else { 0.0 }).collect()).collect();
-    Yardstick::training_set(&[0.0; LATENT_LEN], &covariance).unwrap()
+    training().yardstick().unwrap()
+}
+
+/// Centred, of unit spread, and feature 12 alone makes the score.
+fn training() -> TrainingSet {
+    let mut weights = vec![0.0; LATENT_LEN];
+    weights[11] = 1.0;
+    TrainingSet { mean: vec![0.0; LATENT_LEN], sd: vec![1.0; LATENT_LEN], weights }
 }
 
 #[test]
@@ -92,4 +97,47 @@ fn too_little_reference_is_refused() {
     assert_eq!(refused, Err(AlignError::TooFewCells { day: "today", cells: 30 }));
     assert_eq!(Alignment::fit(&good.fovs, &one.fovs).unwrap_err().code(), "align_too_few_fields");
     assert!(Alignment::none().apply(&[0.5; LATENT_LEN]).iter().all(|value| (value - 0.5).abs() < 1e-9));
+}
+
+#[test]
+fn course_of_days_is_told_in_sentences_and_a_reference_sample_brings_scores_back() {
+    let mut days: Vec<DayFacts> = [("2026-03-13", 0.0, 1000.0), ("2026-03-14", 0.1, 1010.0), ("2026-03-15", 1.2, 800.0)]
+        .iter()
+        .zip(20..)
+        .map(|((name, shift, light), seed)| day(name, 10, 30, (*shift, *light), seed))
+        .collect();
+    for (day, logit) in days.iter_mut().zip([0.0, 0.1, 1.2]) {
+        day.tracks = vec![TrackOfDay { sample: "s/m1".to_owned(), mean_logit: logit }; 40];
+    }
+    let told = course(&days, Some(&training()), false, &DriftLimits::default());
+    let verdicts: Vec<DriftVerdict> = told.iter().map(|it| it.verdict).collect();
+    assert_eq!(verdicts, [DriftVerdict::Steady, DriftVerdict::Steady, DriftVerdict::Drifted], "{told:#?}");
+    assert_eq!(told[1].text, "ti-e, 2026-03-14: no drift against the training set and 2026-03-13.");
+    let text = &told[2].text;
+    assert!(text.contains("light is 20 % lower") && text.contains("along feature 12"), "{text}");
+    assert!(text.contains("against the 2 days before"), "{text}");
+    assert!(told.iter().all(|it| it.samples.is_empty()), "nothing is aligned without a reference sample");
+
+    let aligned = course(&days, Some(&training()), true, &DriftLimits::default());
+    let [sample] = aligned[2].samples.as_slice() else { panic!("{:?}", aligned[2]) };
+    assert_eq!(sample.cells, 40);
+    assert!((sample.score - 0.77).abs() < 0.01 && (sample.aligned_score - 0.5).abs() < 0.06, "{sample:?}");
+    assert!(aligned[0].alignment.is_none(), "the reference day itself stays");
+}
+
+#[test]
+fn merged_moments_are_those_of_all_values() {
+    let values = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0];
+    let of = |values: &[f64]| {
+        let mut moments = Moments::default();
+        values.iter().for_each(|value| moments.add(*value));
+        moments
+    };
+    let mut merged = Moments::default();
+    for part in [&values[..3], &values[3..], &[]] {
+        merged.merge(&of(part));
+    }
+    let whole = of(&values);
+    assert_eq!(merged.count, whole.count);
+    assert!((merged.mean - whole.mean).abs() < 1e-12 && (merged.squares - whole.squares).abs() < 1e-9);
 }

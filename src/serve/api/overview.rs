@@ -2,6 +2,7 @@
 
 use super::{Answer, Fresh, bundle_in_use};
 use crate::id::{FovId, SampleId, SessionId};
+use crate::sample::certificate::{Certificate, Expectation};
 use crate::serve::ServeState;
 use crate::serve::extract::{CursorParam, IdParam, Limit, ListParams, Nothing, Params, RowId};
 use crate::serve::health::{self, Health};
@@ -9,7 +10,7 @@ use crate::serve::problem::Problem;
 use crate::status::{DiskSpace, StatusReport, disk_space, unix_ms};
 use crate::store::alerts::{self, AlertRow};
 use crate::store::query::{
-    self, BundleSummary, Certificate, FailureGroup, FovSummary, FrameInStrip, Gap, Page, SessionSummary, TrackSummary,
+    self, BundleSummary, FailureGroup, FovSummary, FrameInStrip, Gap, Page, SessionSummary, TrackSummary,
     WaitingGroup,
 };
 use axum::Router;
@@ -81,7 +82,7 @@ async fn certificate(
     RowId(session): RowId,
     Params(Nothing {}): Params<Nothing>,
 ) -> Answer<Certificate> {
-    let found = query::certificate(&state.readers, SessionId(session)).await?;
+    let found = query::certificate(&state.readers, SessionId(session), Expectation::Seen, unix_ms()).await?;
     found.map(Fresh).ok_or_else(|| Problem::not_found("session"))
 }
 

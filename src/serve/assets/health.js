@@ -23,7 +23,7 @@ function checks(health) {
 const table = (head, rows) => h("div", { class: "scroll" }, h("table", { class: "table" }, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows)));
 
 function certificate(of) {
-  const rows = [["expected", of.expected_frames], ["analysed", of.analysed_frames], ["failed, with a code", of.failed_frames], ["left out, with a reason", of.skipped_frames], ["never came", of.missing_frames], ["still on the way", of.open_frames], ["unexplained", of.unexplained_frames]];
+  const rows = [["expected", of.total.expected], ["analysed", of.total.analysed], ["failed, with a code", of.total.failed], ["left out, with a reason", of.total.skipped], ["never came", of.total.missing], ["still on the way", of.total.open], ["unexplained", of.unexplained]];
   return [h("div", { class: "body" }, h("dl", { class: "facts" }, rows.map(([name, value]) => [h("dt", {}, `Frames ${name}`), h("dd", {}, h("strong", { class: name === "unexplained" ? (value ? "is-bad" : "is-good") : null }, count(value)))])))];
 }
 

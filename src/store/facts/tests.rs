@@ -48,6 +48,7 @@ async fn filled(store: &Store) -> (BundleId, RunId) {
         settings_sha256: "5".repeat(64),
         bundle,
         engine: "ort".to_owned(),
+        purpose: crate::store::ledger::Purpose::Frames,
     };
     let run = store.begin_run(&facts).await.unwrap();
     for (fov, times) in [("1", 4), ("2", 3)] {

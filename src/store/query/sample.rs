@@ -15,7 +15,8 @@ macro_rules! sample_rows {
                 sums.track_count, sums.detection_count, sums.scored_count, sums.withheld_count, sums.mean_logit,
                 calls.verdict, calls.reason, calls.score AS call_score, calls.interval_low, calls.interval_high,
                 calls.cell_count, calls.fov_count AS call_fov_count, calls.withheld_share, calls.cells_needed,
-                calls.fovs_needed, calls.standing_since_unix_ms, calls.updated_unix_ms
+                calls.fovs_needed, calls.standing_since_unix_ms, calls.first_called, calls.first_called_unix_ms,
+                calls.updated_unix_ms
             FROM samples
             JOIN (
                 SELECT samples.sample_id, count(tracks.track_id) AS track_count,
@@ -94,6 +95,10 @@ pub struct StandingCall {
     pub fovs_needed: Option<i64>,
     /// Since when high or low stands.
     pub standing_since_unix_ms: Option<i64>,
+    /// What was called first, `high` or `low`; `None` before the first call.
+    pub first_called: Option<String>,
+    /// Time of the newest frame at that moment.
+    pub first_called_unix_ms: Option<i64>,
     /// When it was looked at last.
     pub updated_unix_ms: i64,
 }
@@ -148,6 +153,8 @@ struct SampleRow {
     cells_needed: Option<i64>,
     fovs_needed: Option<i64>,
     standing_since_unix_ms: Option<i64>,
+    first_called: Option<String>,
+    first_called_unix_ms: Option<i64>,
     updated_unix_ms: Option<i64>,
 }
 
@@ -165,6 +172,8 @@ impl SampleRow {
             cells_needed: self.cells_needed,
             fovs_needed: self.fovs_needed,
             standing_since_unix_ms: self.standing_since_unix_ms,
+            first_called: self.first_called.clone(),
+            first_called_unix_ms: self.first_called_unix_ms,
             updated_unix_ms: self.updated_unix_ms?,
         })
     }

@@ -1,0 +1,85 @@
+//! `cytowatch evaluate changes`: changes of state against the simulator's known events.
+
+use super::say;
+use crate::evaluate::changes::{
+    FilmPlan, Judged, SHORTEST_STAY_MIN, TOLERANCE_MIN, judge, of_hallmarks, of_model,
+};
+use crate::infer::{EngineChoice, InferSettings, Model};
+use std::path::PathBuf;
+
+/// Arguments of `evaluate changes`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A model bundle to judge end to end: rendered frames, cells found, described and followed. When absent, only the score that
+    /// the true hallmarks drive is judged.
+    #[arg(long)]
+    pub bundle: Option<PathBuf>,
+    /// The engine that describes the crops.
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: EngineChoice,
+    /// Simulated cells whose score the true hallmarks drive; half of them change once.
+    #[arg(long, default_value_t = 1000)]
+    pub cells: usize,
+    /// Rendered fields of view, with a bundle.
+    #[arg(long, default_value_t = 24)]
+    pub fields: usize,
+    /// Length of the films, min.
+    #[arg(long, default_value_t = 300)]
+    pub minutes: u32,
+    /// Minutes between rendered frames.
+    #[arg(long, default_value_t = 2)]
+    pub interval_min: usize,
+    /// Seed of cells and panel.
+    #[arg(long, default_value_t = 2)]
+    pub seed: u64,
+    /// Changes less sure than this are not reported, 0 to 1.
+    #[arg(long, default_value_t = 0.5)]
+    pub least_confidence: f64,
+}
+
+/// Prints precision and recall.
+///
+/// # Errors
+/// When the bundle cannot be loaded or there is too little to measure.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    say(&format!(
+        "changes between stays of {SHORTEST_STAY_MIN:.0} min or longer; found: right direction, within {TOLERANCE_MIN:.0} min"
+    ))?;
+    let films = of_hallmarks(args.cells, args.minutes, args.seed)?;
+    print("score driven by the true hallmarks", &judge(&films, args.least_confidence)?)?;
+    let Some(bundle) = &args.bundle else { return Ok(()) };
+    let settings = InferSettings { bundle: bundle.clone(), engine: args.engine, ..InferSettings::default() };
+    let mut model = Model::load(&settings)?;
+    let plan = FilmPlan {
+        fields: args.fields,
+        minutes: args.minutes as usize,
+        interval_min: args.interval_min.max(1),
+        panel: args.seed,
+    };
+    let films = of_model(&mut model, plan, &mut |done| tracing::info!(done, of = args.fields, "fields"))?;
+    let name = format!("{} {}, end to end", model.bundle().name, model.bundle().version);
+    print(&name, &judge(&films, args.least_confidence)?)
+}
+
+fn print(name: &str, judged: &Judged) -> anyhow::Result<()> {
+    let it = &judged.matched;
+    say(&format!(
+        "{name}: {} tracks, {} changes, {} reported, {} of them right: precision {:.3}, recall {:.3}; mean time error {:.1} min; \
+         {} reported on {} tracks without a change",
+        judged.films,
+        it.events,
+        it.reported,
+        it.matched,
+        it.precision(),
+        it.recall(),
+        it.off_min / f64::from(it.matched.max(1)),
+        judged.reported_on_still,
+        judged.still
+    ))?;
+    let d = &judged.dynamics;
+    say(&format!(
+        "    measured: states {:+.2} and {:+.2}, cells apart by {:.2}, noise {:.2} that lasts {:.1} min, stays of {:.0} min (logits)",
+        d.low_logit, d.high_logit, d.offset_sd, d.noise_sd, d.noise_min, d.stay_min
+    ))?;
+    Ok(())
+}

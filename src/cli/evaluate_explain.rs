@@ -1,0 +1,288 @@
+//! `cytowatch evaluate explain`: does the driving feature follow the true efficiency, and do the hallmarks rise along it?
+
+use super::say;
+use crate::cells::Crop;
+use crate::cells::crop::Cutter;
+use crate::explain::drivers::{TrackMean, drivers};
+use crate::explain::hallmarks::{Hallmarks, Light, measure};
+use crate::explain::rank::rank;
+use crate::explain::story::Rise;
+use crate::explain::traverse::{shifts, traverse};
+use crate::infer::discriminant::score;
+use crate::infer::{EngineChoice, InferSettings, Inference, LATENT_LEN, Latent, Model};
+use crate::simulate::{CropPlan, Panel, SceneSettings, crops};
+use crate::units::{PixelSize, PointPx};
+use anyhow::{Context as _, ensure};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Crops that are described at a time.
+const AT_ONCE: usize = 32;
+/// Replicates of the bootstrap.
+const REPLICATES: usize = 1000;
+/// Seed of the bootstraps.
+const SEED: u64 = 56;
+
+/// Arguments of `evaluate explain`.
+///
+/// The cells come from a simulated panel; take another seed than the model was trained on.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The model bundle.
+    #[arg(long, default_value = "models/compact")]
+    pub bundle: PathBuf,
+    /// The engine that describes the crops.
+    #[arg(long, value_enum, default_value_t)]
+    pub engine: EngineChoice,
+    /// Seed of the simulated panel of tumours and days.
+    #[arg(long, default_value_t = 2)]
+    pub panel: u64,
+    /// Simulated fields of view per day and tumour.
+    #[arg(long, default_value_t = 2)]
+    pub fovs: usize,
+    /// Time points per field.
+    #[arg(long, default_value_t = 3)]
+    pub time_points: usize,
+    /// Minutes between two time points.
+    #[arg(long, default_value_t = 20)]
+    pub stride: usize,
+    /// Cells that are exaggerated.
+    #[arg(long, default_value_t = 60)]
+    pub strips: usize,
+    /// The largest shift, in standard deviations of the training set.
+    #[arg(long, default_value_t = 2.0)]
+    pub reach: f64,
+    /// The feature; when absent, the one that drives the score over the panel's cells.
+    #[arg(long)]
+    pub feature: Option<usize>,
+}
+
+/// One picture with its truth.
+struct Seen {
+    /// Day, tumour, field, cell.
+    cell: (usize, usize, usize, u32),
+    sample: String,
+    grey: Vec<u8>,
+    light: Light,
+    measured: Option<Hallmarks>,
+    efficiency: f64,
+    protrusion_total_um: f64,
+    granularity_rad: f64,
+}
+
+/// One cell over its time points.
+struct CellMean {
+    sample: String,
+    fov: String,
+    latent: Latent,
+    logit: f64,
+    efficiency: f64,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When the bundle cannot be loaded or fails.
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    let settings = InferSettings { bundle: args.bundle.clone(), engine: args.engine, ..InferSettings::default() };
+    let mut model = Model::load(&settings)?;
+    let seen = seen(args);
+    let inferences = described(&mut model, &seen)?;
+    let cells = pooled(&seen, &inferences);
+    let (name, version) = (model.bundle().name.clone(), model.bundle().version.clone());
+    say(&format!("{name} {version}, panel {}: {} pictures of {} cells", args.panel, seen.len(), cells.len()))?;
+    of_the_measure(&seen)?;
+    let feature = of_the_feature(args, &model, &cells)?;
+    of_the_strips(args, &mut model, feature, (&seen, &inferences))
+}
+
+fn seen(args: &Args) -> Vec<Seen> {
+    let panel = Panel::new(args.panel);
+    let cutter = Cutter::new(PixelSize::PAPER);
+    let scene = SceneSettings { cells: 16, ..SceneSettings::default() };
+    let (fovs, time_points, stride) = (args.fovs, args.time_points, args.stride);
+    let plan = CropPlan { fovs, time_points, stride, scene, ..CropPlan::default() };
+    let prepared = crops(&panel, &plan, |window| {
+        let middle = (window.plane.width_px() / 2) as f64;
+        let middle = PointPx { x: middle, y: middle };
+        let crop = cutter.cut(&window.plane, middle)?;
+        let light = Light::of(&window.plane, middle, plan.side_px)?;
+        let (place, truth) = (window.place, &window.truth);
+        Some(Seen {
+            cell: (place.day, place.tumour, place.fov, truth.id),
+            sample: panel.tumours.get(place.tumour)?.name.clone(),
+            measured: measure(&crop, light, BOX_UM),
+            grey: crop.pixels().iter().map(|value| (value * 255.0).round() as u8).collect(),
+            light,
+            efficiency: truth.traits.efficiency,
+            protrusion_total_um: truth.protrusion_total_um,
+            granularity_rad: truth.granularity_rad,
+        })
+    });
+    prepared.into_iter().flatten().collect()
+}
+
+/// Side of a crop's box, um (method.md 5.6).
+const BOX_UM: f64 = 70.5;
+
+impl Seen {
+    fn crop(&self) -> Option<Crop> {
+        Crop::new(self.grey.iter().map(|grey| f32::from(*grey) / 255.0).collect())
+    }
+}
+
+fn described(model: &mut Model, seen: &[Seen]) -> anyhow::Result<Vec<Inference>> {
+    let mut all = Vec::with_capacity(seen.len());
+    for chunk in seen.chunks(AT_ONCE) {
+        all.extend(model.describe(&chunk.iter().filter_map(Seen::crop).collect::<Vec<_>>())?);
+    }
+    Ok(all)
+}
+
+fn pooled(seen: &[Seen], inferences: &[Inference]) -> Vec<CellMean> {
+    let mut by_cell: BTreeMap<(usize, usize, usize, u32), Vec<(&Seen, &Inference)>> = BTreeMap::new();
+    for (seen, inference) in seen.iter().zip(inferences).filter(|it| it.1.withheld.is_none()) {
+        by_cell.entry(seen.cell).or_default().push((seen, inference));
+    }
+    let mean_of = |((day, _, fov, _), pictures): ((usize, usize, usize, u32), Vec<(&Seen, &Inference)>)| {
+        let count = pictures.len() as f64;
+        let mean = |of: &dyn Fn(&(&Seen, &Inference)) -> f64| pictures.iter().map(of).sum::<f64>() / count;
+        let first = pictures.first()?.0;
+        Some(CellMean {
+            sample: first.sample.clone(),
+            fov: format!("{day}/{fov}"),
+            latent: std::array::from_fn(|i| mean(&|it| it.1.latent.get(i).copied().map_or(0.0, f64::from)) as f32),
+            logit: mean(&|it| it.1.logit),
+            efficiency: mean(&|it| it.0.efficiency),
+        })
+    };
+    by_cell.into_iter().filter_map(mean_of).collect()
+}
+
+/// Whether the measure of hallmarks sees what it should, on the real pictures.
+fn of_the_measure(seen: &[Seen]) -> anyhow::Result<()> {
+    let measured: Vec<(&Seen, Hallmarks)> = seen.iter().filter_map(|it| Some((it, it.measured?))).collect();
+    let column = |of: &dyn Fn(&(&Seen, Hallmarks)) -> f64| measured.iter().map(of).collect::<Vec<f64>>();
+    let protrusion = pearson(&column(&|it| it.1.protrusion_total_um), &column(&|it| it.0.protrusion_total_um));
+    let scattering = pearson(&column(&|it| it.1.scattering), &column(&|it| it.0.granularity_rad));
+    say(&format!(
+        "measure on the pictures themselves ({} of {} outlined): protrusions against true pseudopods r {protrusion:.2}, scattering \
+         against true granules r {scattering:.2}",
+        measured.len(),
+        seen.len()
+    ))?;
+    Ok(())
+}
+
+/// Chooses the driving feature and says how it goes with the true efficiency.
+fn of_the_feature(args: &Args, model: &Model, cells: &[CellMean]) -> anyhow::Result<usize> {
+    let mut samples: BTreeMap<String, Vec<TrackMean>> = BTreeMap::new();
+    for cell in cells {
+        let mean = TrackMean { fov: cell.fov.clone(), latent: cell.latent, score: score(cell.logit) };
+        samples.entry(cell.sample.clone()).or_default().push(mean);
+    }
+    let driver = drivers(&samples, SEED).into_iter().next();
+    let by_model = rank(&model.bundle().facts).first().map(|it| it.feature);
+    let feature = args.feature.or(driver.as_ref().map(|it| it.feature)).or(by_model).context("no feature drives")?;
+    ensure!((1..=LATENT_LEN).contains(&feature), "feature {feature}: there are 1 to {LATENT_LEN}");
+    if let Some(driver) = driver.filter(|it| it.feature == feature) {
+        say(&format!(
+            "driving feature {feature}: r {:.2} with the score, prominence {:.1}, first in {:.0} % of replicates",
+            driver.correlation,
+            driver.prominence,
+            100.0 * driver.first_share
+        ))?;
+    }
+    let efficiency: Vec<f64> = cells.iter().map(|it| it.efficiency).collect();
+    let values: Vec<f64> =
+        cells.iter().map(|it| it.latent.get(feature - 1).copied().map_or(0.0, f64::from)).collect();
+    let logits: Vec<f64> = cells.iter().map(|it| it.logit).collect();
+    for (what, values) in [(format!("feature {feature}"), values), ("the score's logit".to_owned(), logits)] {
+        let r = pearson(&values, &efficiency);
+        let (low, high) = bootstrap(&values, &efficiency);
+        let verdict = if r.abs() >= 0.7 { "reached" } else { "NOT reached" };
+        say(&format!("{what} against the true efficiency, per cell: r {r:.2} ({low:.2} to {high:.2}); 0.7 {verdict}"))?;
+    }
+    Ok(feature)
+}
+
+/// Whether both hallmarks rise along the feature, measured on decoded pictures.
+fn of_the_strips(
+    args: &Args,
+    model: &mut Model,
+    feature: usize,
+    (seen, inferences): (&[Seen], &[Inference]),
+) -> anyhow::Result<()> {
+    let towards_high = model.bundle().facts.discriminant.weights.get(feature - 1).map_or(1.0, |weight| weight.signum());
+    let shifts = shifts(args.reach, 0.5)?;
+    let usable: Vec<(&Seen, &Inference)> = seen.iter().zip(inferences).filter(|it| it.1.withheld.is_none()).collect();
+    let every = usable.len().div_ceil(args.strips.max(1)).max(1);
+    let mut by_shift: BTreeMap<i64, Vec<Hallmarks>> = BTreeMap::new();
+    let mut rises: Vec<Rise> = Vec::new();
+    for (seen, inference) in usable.iter().step_by(every) {
+        let found = traverse(model, &inference.latent, feature, &shifts)?;
+        let strip: Vec<(f64, Hallmarks)> = found
+            .iter()
+            .filter_map(|it| Some((towards_high * it.shift, measure(&it.picture, seen.light, BOX_UM)?)))
+            .collect();
+        for (position, hallmarks) in &strip {
+            by_shift.entry((position * 10.0).round() as i64).or_default().push(*hallmarks);
+        }
+        rises.push(Rise::along(&strip));
+    }
+    say("shift towards high, sd   protrusions, um   scattering   area, um2   pictures outlined")?;
+    for (position, hallmarks) in &by_shift {
+        let count = hallmarks.len() as f64;
+        let mean = |of: &dyn Fn(&Hallmarks) -> f64| hallmarks.iter().map(of).sum::<f64>() / count;
+        say(&format!(
+            "{:>+23.1}{:>18.2}{:>13.4}{:>12.0}{:>20}",
+            *position as f64 / 10.0,
+            mean(&|it| it.protrusion_total_um),
+            mean(&|it| it.scattering),
+            mean(&|it| it.area_um2),
+            hallmarks.len()
+        ))?;
+    }
+    for (what, unit, of) in [
+        ("protrusions", " um", (|it| it.protrusion_um) as fn(&Rise) -> Option<f64>),
+        ("scattering", "", |it| it.scattering),
+    ] {
+        let slopes: Vec<f64> = rises.iter().filter_map(of).collect();
+        let count = slopes.len().max(1) as f64;
+        let mean = slopes.iter().sum::<f64>() / count;
+        let error = (slopes.iter().map(|it| (it - mean).powi(2)).sum::<f64>() / (count - 1.0).max(1.0) / count).sqrt();
+        let rising = slopes.iter().filter(|it| **it > 0.0).count();
+        let verdict = if mean > 1.96 * error { "rises" } else { "does NOT rise" };
+        say(&format!(
+            "{what}: {mean:+.4}{unit} per sd towards high (standard error {error:.4}), in {rising} of {} strips: {verdict}",
+            slopes.len()
+        ))?;
+    }
+    Ok(())
+}
+
+fn pearson(one: &[f64], other: &[f64]) -> f64 {
+    let count = one.len().max(1) as f64;
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / count;
+    let (a, b) = (mean(one), mean(other));
+    let sum = |f: &dyn Fn(f64, f64) -> f64| one.iter().zip(other).map(|(x, y)| f(x - a, y - b)).sum::<f64>();
+    let spread = (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
+    if spread > 0.0 { sum(&|x, y| x * y) / spread } else { 0.0 }
+}
+
+/// 95 % interval of a correlation, cells drawn anew.
+fn bootstrap(one: &[f64], other: &[f64]) -> (f64, f64) {
+    let mut random = ChaCha8Rng::seed_from_u64(SEED);
+    let mut found: Vec<f64> = (0..REPLICATES)
+        .map(|_| {
+            let drawn: Vec<usize> = one.iter().map(|_| random.random_range(0..one.len())).collect();
+            let of = |values: &[f64]| drawn.iter().filter_map(|at| values.get(*at).copied()).collect::<Vec<f64>>();
+            pearson(&of(one), &of(other))
+        })
+        .collect();
+    found.sort_by(f64::total_cmp);
+    let at = |share: f64| found.get((share * (REPLICATES - 1) as f64).round() as usize).copied().unwrap_or(0.0);
+    (at(0.025), at(0.975))
+}

@@ -1,0 +1,73 @@
+//! `cytowatch explain references`: shows a bundle some of the cells that it was trained on, and keeps what it says beside it.
+
+use crate::cells::Crop;
+use crate::cli::model::ModelArgs;
+use crate::cli::say;
+use crate::explain::read_crop;
+use crate::explain::references::{Reference, SHEET, TABLE, write};
+use crate::learn::dataset::{PanelPlan, each_of_panel};
+use anyhow::{Context as _, ensure};
+use std::path::{Path, PathBuf};
+
+/// Crops that are described at a time.
+const AT_ONCE: usize = 32;
+
+/// Arguments of `explain references`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of 256 x 256 PNG crops that the model was trained on; when absent, simulated cells.
+    #[arg(long)]
+    crops: Option<PathBuf>,
+    /// Seed of the simulated panel that the model was trained on.
+    #[arg(long, default_value_t = 1, conflicts_with = "crops")]
+    panel: u64,
+    /// Simulated fields of view per day and tumour.
+    #[arg(long, default_value_t = 1, conflicts_with = "crops")]
+    fovs: usize,
+    /// Cells that are kept at most, evenly chosen.
+    #[arg(long, default_value_t = 240)]
+    most: usize,
+    /// The model.
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let mut model = args.model.load()?;
+    let folder = args.model.bundle_folder()?;
+    let all = match &args.crops {
+        Some(folder) => of_folder(folder)?,
+        None => of_panel(args),
+    };
+    ensure!(!all.is_empty(), "there are no crops");
+    let every = all.len().div_ceil(args.most.max(1));
+    let chosen: Vec<(String, Option<bool>, Crop)> = all.into_iter().step_by(every).collect();
+    let mut cells = Vec::new();
+    for chunk in chosen.chunks(AT_ONCE) {
+        let crops: Vec<Crop> = chunk.iter().map(|it| it.2.clone()).collect();
+        let described = model.describe(&crops)?;
+        cells.extend(
+            chunk.iter().zip(described).map(|((name, high, crop), it)| Reference::new(name, *high, crop, it.latent)),
+        );
+    }
+    write(&folder, &model.bundle().identity, &cells)?;
+    let (table, sheet) = (folder.join(TABLE), folder.join(SHEET));
+    Ok(say(&format!("{} reference cells in {} and {}", cells.len(), table.display(), sheet.display()))?)
+}
+
+fn of_panel(args: &Args) -> Vec<(String, Option<bool>, Crop)> {
+    let plan = PanelPlan { seed: args.panel, fovs: args.fovs, time_points: 1, stride: 1 };
+    each_of_panel(plan, |_, crop, origin| {
+        let name = format!("{} {} s{} cell {}", origin.day, origin.sample, origin.fov, origin.cell);
+        (name, origin.high, crop.clone())
+    })
+}
+
+fn of_folder(folder: &Path) -> anyhow::Result<Vec<(String, Option<bool>, Crop)>> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries.map(|it| Ok(it?.path())).collect::<std::io::Result<_>>()?;
+    paths.retain(|path| path.extension().is_some_and(|it| it.eq_ignore_ascii_case("png")));
+    paths.sort();
+    let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    paths.iter().map(|path| Ok((name(path), None, read_crop(path)?))).collect()
+}

@@ -1,0 +1,284 @@
+//! Changes of state against the simulator's known events: precision and recall.
+//!
+//! Two kinds of films. [`of_hallmarks`]: the score is a linear discriminant on the cells' **true** hallmarks (summed pseudopods,
+//! granules), minute by minute, so that what is measured is `sample::dynamics` on a describer that sees everything, with the noise
+//! that the cells themselves make. [`of_model`]: frames are rendered, cells found, described and followed as the daemon does it,
+//! so that what is measured is the whole way with one bundle.
+
+use crate::cells::{self, Cell, Crop, DetectSettings};
+use crate::frame;
+use crate::id::TimeIndex;
+use crate::infer::{InferError, Model};
+use crate::learn::discriminant::{self, FitError, Linear, Priors};
+use crate::sample::call::Side;
+use crate::sample::dynamics::{self, Dynamics, LogitAt, follow};
+use crate::sample::film::{Filmed, Matched};
+use crate::simulate::cell::{Habit, Kind, SimulatedCell, Traits};
+use crate::simulate::scene::EfficiencyLaw;
+use crate::simulate::{CellTruth, Moment, Panel, Place, Scene, SceneSettings};
+use crate::track::link::{LinkSettings, Linker, Observation};
+use crate::units::PixelSize;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
+use std::collections::BTreeMap;
+
+/// A stay counts from this length on, min.
+pub const SHORTEST_STAY_MIN: f64 = 30.0;
+/// A change is found when its direction is right and its time within this, min.
+pub const TOLERANCE_MIN: f64 = 15.0;
+/// Tracks with fewer scored frames are left out, as by `cytowatch changes`.
+const FEWEST_FRAMES: usize = 60;
+/// Share of the simulated cells that change their state once.
+const CHANGING_SHARE: f64 = 0.5;
+/// Half of the distance of the two classes' mean efficiencies, as in the panel.
+const HALF_CLASS_DISTANCE: f64 = 0.51;
+/// Frames rendered at a time.
+const BATCH: usize = 16;
+/// A found cell further than this from every true one is nobody's, px.
+const NEAR_PX: f64 = 20.0;
+
+/// How well the changes of some films were found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judged {
+    /// What was measured on the films.
+    pub dynamics: Dynamics,
+    /// Films.
+    pub films: usize,
+    /// Events, reports and pairs.
+    pub matched: Matched,
+    /// Films without any event.
+    pub still: usize,
+    /// Changes reported on those.
+    pub reported_on_still: usize,
+}
+
+/// Measures the dynamics of `films` and matches what is reported with what is true; changes less sure than `least_confidence`
+/// are not reported.
+///
+/// # Errors
+/// When there is too little to measure.
+pub fn judge(films: &[Filmed], least_confidence: f64) -> Result<Judged, dynamics::FitError> {
+    let frames: Vec<Vec<LogitAt>> = films.iter().map(|film| film.frames.clone()).collect();
+    let dynamics = dynamics::fit(&Dynamics::default(), &frames)?;
+    let mut judged = Judged { dynamics, films: films.len(), matched: Matched::default(), still: 0, reported_on_still: 0 };
+    for film in films {
+        let mut reported = follow(&dynamics, &film.frames).transitions;
+        reported.retain(|change| change.confidence >= least_confidence);
+        if film.events.is_empty() && film.cut_short.is_empty() {
+            judged.still += 1;
+            judged.reported_on_still += reported.len();
+        }
+        judged.matched.add(film, &reported, TOLERANCE_MIN);
+    }
+    Ok(judged)
+}
+
+/// What a perfect describer sees of a cell in a minute.
+fn hallmarks(cell: &SimulatedCell) -> Vec<f64> {
+    vec![cell.protrusion_total_um(), cell.granularity_rad()]
+}
+
+/// A cell of one class, and its film's hallmarks minute by minute until it divides or dies.
+fn lived(number: u64, high: bool, changing: bool, minutes: u32, seed: u64) -> (SimulatedCell, Vec<Vec<f64>>) {
+    let habit = Habit { dead_share: 0.0, ..Habit::default() };
+    let mut random = ChaCha8Rng::seed_from_u64(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mean = if high { HALF_CLASS_DISTANCE } else { -HALF_CLASS_DISTANCE };
+    let law = EfficiencyLaw { mean, transition_share: f64::from(u8::from(changing)), ..EfficiencyLaw::default() };
+    let traits: Traits = law.draw(&mut random);
+    let mut cell = SimulatedCell::new(1, &habit, traits, rand::RngExt::random(&mut random));
+    cell.transition = law.draw_transition(traits, f64::from(minutes), &mut random);
+    let mut seen = Vec::new();
+    for minute in 0..minutes {
+        if minute > 0 {
+            cell.step(1.0, f64::from(minute), &habit);
+        }
+        if matches!(cell.kind, Kind::Dividing | Kind::Dead) {
+            break;
+        }
+        seen.push(hallmarks(&cell));
+    }
+    (cell, seen)
+}
+
+/// Films of single cells whose score is driven by their true hallmarks; half of the cells change once. The discriminant is
+/// fitted on other cells that never change.
+///
+/// # Errors
+/// When no discriminant can be fitted.
+pub fn of_hallmarks(cells: usize, minutes: u32, seed: u64) -> Result<Vec<Filmed>, FitError> {
+    let training: Vec<(Vec<f64>, bool)> = (0..400_u64)
+        .into_par_iter()
+        .map(|number| {
+            let high = number % 2 == 0;
+            let (_, seen) = lived(number, high, false, 60, !seed);
+            let count = seen.len().max(1) as f64;
+            let sums = seen.iter().fold(vec![0.0; 2], |sums, it| sums.iter().zip(it).map(|(a, b)| a + b).collect());
+            (sums.into_iter().map(|sum: f64| sum / count).collect(), high)
+        })
+        .collect();
+    let labelled: Vec<(&[f64], bool)> = training.iter().map(|(features, high)| (features.as_slice(), *high)).collect();
+    let linear: Linear = discriminant::fit(&labelled, Priors::Equal)?;
+    let films: Vec<Filmed> = (0..cells as u64)
+        .into_par_iter()
+        .map(|number| {
+            // Every second one changes, in both classes.
+            let (cell, seen) = lived(number, number % 4 < 2, number % 2 == 0, minutes, seed);
+            let frames: Vec<LogitAt> = (0_u32..)
+                .zip(&seen)
+                .map(|(minute, features)| LogitAt { minute: f64::from(minute), logit: linear.logit(features) })
+                .collect();
+            let event = cell.transition.map(|it| (it.middle_min, side_of(it.shift)));
+            filmed(frames, event)
+        })
+        .collect();
+    Ok(films.into_iter().filter(|film| film.frames.len() >= FEWEST_FRAMES).collect())
+}
+
+fn side_of(shift: f64) -> Side {
+    if shift > 0.0 { Side::High } else { Side::Low }
+}
+
+/// A film with its event, if the event lies within it and leaves whole stays on both sides.
+fn filmed(frames: Vec<LogitAt>, event: Option<(f64, Side)>) -> Filmed {
+    let span = frames.first().zip(frames.last()).map_or((0.0, 0.0), |(first, last)| (first.minute, last.minute));
+    let mut film = Filmed { frames, events: Vec::new(), cut_short: Vec::new() };
+    if let Some((minute, side)) = event.filter(|it| (span.0..=span.1).contains(&it.0)) {
+        let whole = minute - span.0 >= SHORTEST_STAY_MIN && span.1 - minute >= SHORTEST_STAY_MIN;
+        if whole { &mut film.events } else { &mut film.cut_short }.push((minute, side));
+    }
+    film
+}
+
+/// What is filmed with a bundle.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FilmPlan {
+    /// Fields of view, evenly over the panel's days and tumours.
+    pub fields: usize,
+    /// Length of each film, min.
+    pub minutes: usize,
+    /// From one frame to the next, min.
+    pub interval_min: usize,
+    /// The panel's seed.
+    pub panel: u64,
+}
+
+/// One found cell of a track: what the model said, and the truth beneath it.
+struct Sight {
+    minute: f64,
+    logit: Option<f64>,
+    /// The true cell, how much of its change has happened, and where the change leads.
+    truth: Option<(u32, Option<f64>, Side)>,
+}
+
+/// Films of rendered cells that were found, described by `model` and followed as the daemon does it. `progress` is told after
+/// every field.
+///
+/// # Errors
+/// When the model fails.
+pub fn of_model(model: &mut Model, plan: FilmPlan, progress: &mut dyn FnMut(usize)) -> Result<Vec<Filmed>, InferError> {
+    let panel = Panel::new(plan.panel);
+    let pairs = panel.pairs();
+    let mut films = Vec::new();
+    for field in 0..plan.fields {
+        let Some(&(day, tumour)) = pairs.get(field * pairs.len() / plan.fields.max(1) % pairs.len().max(1)) else { break };
+        let base = SceneSettings {
+            width_px: 640,
+            height_px: 640,
+            cells: 10,
+            interval_min: plan.interval_min as f64,
+            film_min: plan.minutes as f64,
+            ..SceneSettings::default()
+        };
+        let place = Place { day, tumour, fov: 500 + field };
+        let Some((mut settings, seed)) = panel.field(place, &base) else { continue };
+        settings.efficiency.transition_share = CHANGING_SHARE;
+        let tracks = tracks_of(model, Scene::new(settings, seed), plan)?;
+        films.extend(tracks.into_values().filter_map(|sights| film_of(&sights)));
+        progress(field + 1);
+    }
+    Ok(films)
+}
+
+fn tracks_of(model: &mut Model, mut scene: Scene, plan: FilmPlan) -> Result<BTreeMap<u32, Vec<Sight>>, InferError> {
+    let pixel_size = PixelSize::PAPER;
+    let mut linker = Linker::new(LinkSettings::new(pixel_size));
+    let mut tracks: BTreeMap<u32, Vec<Sight>> = BTreeMap::new();
+    let times: Vec<usize> = (0..=plan.minutes / plan.interval_min.max(1)).collect();
+    for batch in times.chunks(BATCH) {
+        let moments: Vec<(usize, Moment)> = batch
+            .iter()
+            .map(|time| {
+                scene.go_to(*time);
+                (*time, scene.moment())
+            })
+            .collect();
+        let seen: Vec<(usize, Vec<CellTruth>, Vec<Cell>)> = moments
+            .into_par_iter()
+            .filter_map(|(time, moment)| {
+                let rendered = moment.render();
+                let corrected = frame::correct(rendered.plane()?, pixel_size);
+                let found = cells::find(&corrected, &DetectSettings::new(pixel_size));
+                Some((time, rendered.truth.cells, found.cells))
+            })
+            .collect();
+        for (time, truth, found) in seen {
+            let minute = (time * plan.interval_min) as f64;
+            let links = linker.link(TimeIndex(time as i64), &found.iter().map(Observation::from).collect::<Vec<_>>());
+            let crops: Vec<Crop> = found.iter().filter_map(|cell| cell.crop.clone()).collect();
+            let mut said = model.describe(&crops)?.into_iter();
+            for (cell, link) in found.iter().zip(links) {
+                let inference = if cell.crop.is_some() { said.next() } else { None };
+                let logit = inference.filter(|it| it.withheld.is_none()).map(|it| it.logit);
+                let sight = Sight { minute, logit, truth: truth_beneath(cell, &truth) };
+                tracks.entry(link.number).or_default().push(sight);
+            }
+        }
+    }
+    Ok(tracks)
+}
+
+fn truth_beneath(cell: &Cell, truth: &[CellTruth]) -> Option<(u32, Option<f64>, Side)> {
+    let near = truth.iter().map(|it| (it.centroid.distance_px(cell.centroid), it)).filter(|it| it.0 <= NEAR_PX);
+    let (_, it) = near.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    // The shift has not begun at a share of 0; its sign is then that towards the other side.
+    let moved = it.traits.efficiency - it.resting_efficiency;
+    let towards = if moved == 0.0 { -it.resting_efficiency } else { moved };
+    Some((it.id, it.transition_share, side_of(towards)))
+}
+
+/// The film of a track with the event of the cell that most of it lies on; `None` for tracks that are too short or nobody's.
+fn film_of(sights: &[Sight]) -> Option<Filmed> {
+    let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
+    for (cell, _, _) in sights.iter().filter_map(|it| it.truth) {
+        *votes.entry(cell).or_default() += 1;
+    }
+    let (owner, _) = votes.into_iter().max_by_key(|it| it.1)?;
+    let own: Vec<(f64, f64, Side)> = (sights.iter())
+        .filter_map(|it| {
+            let (_, share, side) = it.truth.filter(|truth| truth.0 == owner)?;
+            Some((it.minute, share?, side))
+        })
+        .collect();
+    let crossing = own.windows(2).find_map(|pair| match pair {
+        [before, after] if before.1 < 0.5 && after.1 >= 0.5 => Some((f64::midpoint(before.0, after.0), after.2)),
+        _ => None,
+    });
+    let frames: Vec<LogitAt> =
+        sights.iter().filter_map(|it| Some(LogitAt { minute: it.minute, logit: it.logit? })).collect();
+    (frames.len() >= FEWEST_FRAMES).then(|| filmed(frames, crossing))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_of_the_simulators_cells_are_found_from_their_true_hallmarks() {
+        let judged = judge(&of_hallmarks(240, 300, 5).unwrap(), 0.5).unwrap();
+        let found = &judged.matched;
+        println!("{judged:?} precision {:.3} recall {:.3}", found.precision(), found.recall());
+        assert!(found.events >= 50, "{found:?}");
+        assert!(found.precision() >= 0.9 && found.recall() >= 0.9, "{judged:?}");
+    }
+}
