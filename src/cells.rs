@@ -3,6 +3,7 @@
 //! Takes a [`CorrectedFrame`](crate::frame::CorrectedFrame), gives [`FoundCells`]; pure and stateless.
 
 pub mod crop;
+mod distance;
 mod find;
 mod grid;
 mod mask;

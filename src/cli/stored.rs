@@ -2,10 +2,10 @@
 
 use super::ConfigArgs;
 use crate::id::SessionId;
+use crate::store::Readers;
 use crate::store::facts::sessions_named;
 use crate::store::query::{BundleSummary, bundle, bundles_named};
 use anyhow::{Context as _, bail};
-use sqlx::sqlite::SqlitePool;
 use std::path::PathBuf;
 
 /// Where a command reads and writes.
@@ -33,7 +33,7 @@ impl ScoredBy {
     ///
     /// # Errors
     /// When there is none, or several.
-    pub(super) async fn bundle(&self, readers: &SqlitePool) -> anyhow::Result<BundleSummary> {
+    pub(super) async fn bundle(&self, readers: &Readers) -> anyhow::Result<BundleSummary> {
         let Some(name) = &self.scored_by else {
             return bundle(readers).await?.context("no model has scored anything in this database yet");
         };
@@ -47,7 +47,7 @@ impl ScoredBy {
 ///
 /// # Errors
 /// When there is none, or several.
-pub(super) async fn session(readers: &SqlitePool, name: &str) -> anyhow::Result<SessionId> {
+pub(super) async fn session(readers: &Readers, name: &str) -> anyhow::Result<SessionId> {
     let named = sessions_named(readers, name).await?;
     let one = the_one("session", name, named, |it| format!("{} ({}/{})", it.session_id, it.instrument, it.name))?;
     Ok(one.session_id)

@@ -10,6 +10,8 @@ mod sample;
 mod session;
 mod watchful;
 
+pub use super::facts::certificate;
+pub use super::series::drift;
 pub use cell::{CellDetail, CellInFrame, TrackCell, TrackDetail, TrackSummary, cell, cells_of_frame, track, tracks};
 pub use fov::{FovSummary, Gap, StateCounts, fov, fovs, gaps};
 pub use frame::{
@@ -17,8 +19,6 @@ pub use frame::{
     frame_source, ledger, strip, waiting,
 };
 pub use sample::{SampleSummary, StandingCall, TrackLogit, TrendPoint, sample, samples, track_logits, trend};
-pub use super::facts::certificate;
-pub use super::series::drift;
 pub use session::{BundleSummary, SessionSummary, bundle, bundles_named, newest_commit, sessions};
 pub use watchful::{FovPulse, RecentQuality, failed_among_newest, fov_pulses, recent_quality, withheld_share};
 

@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("cells", &["frame", "id", "units"]),
     ("infer", &["cells", "id", "units"]),
     ("track", &["cells", "id", "units"]),
-    ("sample", &["id", "infer", "units"]),
+    ("sample", &["id", "infer", "markup", "units"]),
     ("store", &["cells", "frame", "id", "infer", "sample", "track", "units"]),
     ("simulate", &["cells", "frame", "id", "picture", "units"]),
 ];

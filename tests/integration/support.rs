@@ -369,6 +369,8 @@ pub(crate) fn get_json(address: &str, path: &str) -> serde_json::Value {
 /// A network so wide that the model is what everything waits for; its cost per cell grows with the square of `width`.
 pub(crate) fn slow_bundle(folder: &Path, width: usize) -> PathBuf {
     let bundle = folder.join("bundle");
-    output_of(cytowatch().args(["model", "untrained", "--downsample", "1", "--width"]).arg(width.to_string()).arg(&bundle));
+    output_of(
+        cytowatch().args(["model", "untrained", "--downsample", "1", "--width"]).arg(width.to_string()).arg(&bundle),
+    );
     bundle
 }

@@ -22,11 +22,11 @@ use crate::infer::{EngineChoice, InferSettings, LATENT_LEN, Model};
 use crate::picture::{gray_png, rgb_png};
 use crate::pipeline::reread;
 use crate::settings::Settings;
+use crate::store::Readers;
 use crate::store::query::{self, CellDetail, LARGEST_PAGE, TrackCell, TrackDetail};
 use crate::store::stored::{StoredPlace, later_run, place_of_frame, stored_runs};
 use crate::units::{PixelSize, PointPx};
 use anyhow::{Context as _, bail, ensure};
-use sqlx::sqlite::SqlitePool;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -103,7 +103,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn known(args: &Args, readers: &SqlitePool, bundle: BundleId) -> anyhow::Result<Known> {
+async fn known(args: &Args, readers: &Readers, bundle: BundleId) -> anyhow::Result<Known> {
     let cell = query::cell(readers, Some(bundle), CellId(args.cell)).await?;
     let cell = cell.with_context(|| format!("there is no cell {}", args.cell))?;
     let place = place_of_frame(readers, cell.frame_id).await?.context("the cell's frame has no place")?;
@@ -140,7 +140,7 @@ async fn known(args: &Args, readers: &SqlitePool, bundle: BundleId) -> anyhow::R
 }
 
 /// The settings of the run that scored the frame with `bundle`.
-async fn settings_of(readers: &SqlitePool, place: &StoredPlace, bundle: BundleId) -> anyhow::Result<(Settings, RunId)> {
+async fn settings_of(readers: &Readers, place: &StoredPlace, bundle: BundleId) -> anyhow::Result<(Settings, RunId)> {
     let runs = stored_runs(readers, place.session).await?;
     let first = runs.iter().find(|run| run.run == place.run && run.bundle == bundle).cloned();
     let run = match first {
@@ -151,13 +151,14 @@ async fn settings_of(readers: &SqlitePool, place: &StoredPlace, bundle: BundleId
 }
 
 async fn whole_track(
-    readers: &SqlitePool,
+    readers: &Readers,
     bundle: BundleId,
     track: TrackId,
 ) -> anyhow::Result<(TrackDetail, Vec<TrackCell>)> {
     let (mut cells, mut after) = (Vec::new(), None);
     loop {
-        let page = query::track(readers, Some(bundle), track, after, LARGEST_PAGE).await?.context("the track is gone")?;
+        let page =
+            query::track(readers, Some(bundle), track, after, LARGEST_PAGE).await?.context("the track is gone")?;
         cells.extend(page.cells.items.iter().cloned());
         after = page.cells.next_cursor.as_deref().and_then(query::Cursor::parse);
         if after.is_none() {
@@ -168,7 +169,7 @@ async fn whole_track(
 
 /// The feature that drives the score over the session's cells; `None` with too few of them.
 async fn driving(
-    readers: &SqlitePool,
+    readers: &Readers,
     bundle: BundleId,
     session: SessionId,
     name: &str,
@@ -203,7 +204,10 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
     let cutter = Cutter::new(known.pixel_size);
     let cut = |(detail, plane): &(CellDetail, Plane)| cutter.cut(plane, centre(detail));
     let Some(cell_crop) = cut(own) else {
-        bail!("cell {} lies so near the frame's edge that it has no crop: nothing was scored and nothing can be explained", args.cell)
+        bail!(
+            "cell {} lies so near the frame's edge that it has no crop: nothing was scored and nothing can be explained",
+            args.cell
+        )
     };
     let series = series(&args.out, known, &cut)?;
     let found = reconstruct(model, std::slice::from_ref(&cell_crop))?;

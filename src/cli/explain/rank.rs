@@ -8,9 +8,9 @@ use crate::explain::rank::rank;
 use crate::id::{BundleId, SessionId};
 use crate::infer::discriminant::score;
 use crate::store;
+use crate::store::Readers;
 use crate::store::series::for_each_track;
 use anyhow::bail;
-use sqlx::sqlite::SqlitePool;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -84,7 +84,7 @@ fn cells(args: &Args, session: &str) -> anyhow::Result<BTreeMap<String, Vec<Trac
 
 /// Mean descriptor and score of every track that `bundle` scored (of one session, or of all), by sample.
 pub(super) async fn tracks_by_sample(
-    readers: &SqlitePool,
+    readers: &Readers,
     bundle: BundleId,
     session: Option<SessionId>,
 ) -> anyhow::Result<BTreeMap<String, Vec<TrackMean>>> {
