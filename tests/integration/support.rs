@@ -148,10 +148,11 @@ impl Site {
             if let Some(name) = line.strip_prefix('[') {
                 name.trim_end_matches(']').clone_into(&mut section);
             } else {
-                let name: &'static str = ["instrument", "watch", "infer", "store", "serve", "pipeline", "track"]
-                    .into_iter()
-                    .find(|name| *name == section)
-                    .unwrap();
+                let name: &'static str =
+                    ["alert", "instrument", "watch", "infer", "store", "serve", "pipeline", "track"]
+                        .into_iter()
+                        .find(|name| *name == section)
+                        .unwrap();
                 let keys = sections.entry(name).or_default();
                 let key = line.split('=').next().unwrap().trim();
                 *keys = keys.lines().filter(|old| !old.starts_with(key)).map(|old| format!("{old}\n")).collect();
@@ -369,6 +370,8 @@ pub(crate) fn get_json(address: &str, path: &str) -> serde_json::Value {
 /// A network so wide that the model is what everything waits for; its cost per cell grows with the square of `width`.
 pub(crate) fn slow_bundle(folder: &Path, width: usize) -> PathBuf {
     let bundle = folder.join("bundle");
-    output_of(cytowatch().args(["model", "untrained", "--downsample", "1", "--width"]).arg(width.to_string()).arg(&bundle));
+    output_of(
+        cytowatch().args(["model", "untrained", "--downsample", "1", "--width"]).arg(width.to_string()).arg(&bundle),
+    );
     bundle
 }
