@@ -18,10 +18,12 @@ use crate::folder::FolderProbe;
 use crate::serve::live::{Event, Live};
 use crate::status::{Status, disk_space, unix_ms};
 use crate::store::alerts::{AlertRow, NewAlert, open_alerts};
+use crate::store::probe::takes_a_write;
 use crate::store::{Readers, Store, StoreError, query};
 use deliver::{DeliverError, Webhook};
 use rule::{Change, Facts, FovFacts, Key, Rule};
 use std::collections::{BTreeSet, VecDeque};
+use std::error::Error as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +37,8 @@ const RECENT_FRAMES_IN_ALL: u32 = 50;
 const FILLING_OVER_MS: i64 = 30 * 60_000;
 /// Messages sent in a row before the rules are looked at again.
 const MESSAGES_IN_A_ROW: u32 = 20;
+/// How often the database is asked whether it takes a write; health turns red on the answer.
+const ASK_STORE_EVERY: Duration = Duration::from_secs(2);
 /// How often the dead-man address is asked for.
 const PING_EVERY: Duration = Duration::from_mins(1);
 
@@ -76,8 +80,15 @@ pub async fn keep(parts: Parts, settings: AlertSettings, webhook: Option<Webhook
             tracing::warn!(code = error.code(), error = %error, "alert messages could not be looked up");
         }
     });
+    let asking = every(ASK_STORE_EVERY, shutdown.clone(), async || {
+        let refused = takes_a_write(&parts.database).await.err();
+        parts.status.store_answered(refused.map(|error| {
+            let cause = error.source().map(|cause| format!(" ({cause})")).unwrap_or_default();
+            format!("the database takes no write{cause}: see what else holds it, and whether its disk is full")
+        }));
+    });
     let pinging = every(PING_EVERY, shutdown, async || ping(&parts.status, &settings).await);
-    tokio::join!(looking, sending, pinging);
+    tokio::join!(looking, sending, asking, pinging);
 }
 
 /// Does `work` at once and then every `period`, until `shutdown` turns true.
@@ -167,11 +178,13 @@ impl Keeper {
         };
         let report = self.parts.status.report();
         let free_bytes = disk_space(&self.parts.database).map(|disk| disk.free_bytes);
+        let filling_bytes_per_s = free_bytes.and_then(|free| filling(&mut self.free, now, free));
+        self.parts.status.set_filling(filling_bytes_per_s);
         Ok(Facts {
             fovs: fovs(readers, now).await?,
             folder_fault: self.parts.folder.fault().await,
             free_bytes,
-            filling_bytes_per_s: free_bytes.and_then(|free| filling(&mut self.free, now, free)),
+            filling_bytes_per_s,
             withheld_share,
             failed: query::failed_among_newest(readers, RECENT_FRAMES_IN_ALL).await?,
             silent_stages: report

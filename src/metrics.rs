@@ -168,6 +168,7 @@ const COUNTERS: &[Described] = &[
     ("cytowatch_frames_failed_total", Unit::Count, "Frames that failed, by stable code."),
     ("cytowatch_frames_put_back_total", Unit::Count, "Frames given back to the ledger (stop, disk full)."),
     ("cytowatch_cells_recorded_total", Unit::Count, "Cells committed."),
+    ("cytowatch_store_retries_total", Unit::Count, "Writes that the database refused and that were tried again."),
     ("cytowatch_webhook_tries_total", Unit::Count, "Tries to deliver an alert, by outcome."),
     ("cytowatch_http_responses_total", Unit::Count, "Answers of the server, by class of status."),
 ];

@@ -14,6 +14,7 @@ pub mod analyse;
 pub mod backlog;
 pub mod caller;
 pub mod conductor;
+pub mod explainer;
 pub mod intake;
 pub mod job;
 pub mod persist;
@@ -82,7 +83,7 @@ impl Default for PipelineSettings {
             gap_wait: Duration::from_secs(30),
             max_attempts: 5,
             drain_deadline: Duration::from_secs(20),
-            stall_limit: Duration::from_secs(10),
+            stall_limit: Duration::from_secs(9),
         }
     }
 }

@@ -13,6 +13,8 @@
 //! Without a [`Status`] it is a viewer of a finished session: same page, nothing live.
 
 pub mod api;
+pub mod course;
+pub mod explanation;
 pub mod extract;
 pub mod guard;
 pub mod health;
@@ -30,6 +32,8 @@ use crate::metrics::Metrics;
 use crate::status::Status;
 use crate::store::Readers;
 use axum::Router;
+use course::Courses;
+use explanation::{Explain, Explanations};
 use guard::{Access, Token};
 use live::Live;
 use picture::{Pictures, ReadFrame};
@@ -53,6 +57,8 @@ pub struct Parts {
     pub live: Arc<Live>,
     /// Reads a frame's pixels again.
     pub read_frame: ReadFrame,
+    /// Explains a cell's score; `None` without a model.
+    pub explain: Option<Explain>,
     /// The metrics recorder; `None` answers 404.
     pub metrics: Option<Metrics>,
 }
@@ -75,6 +81,8 @@ pub struct ServeState {
     pub(crate) folder: Option<Arc<FolderProbe>>,
     pub(crate) live: Arc<Live>,
     pub(crate) pictures: Arc<Pictures>,
+    pub(crate) explanations: Arc<Explanations>,
+    pub(crate) courses: Arc<Courses>,
     pub(crate) metrics: Option<Metrics>,
     pub(crate) access: Arc<Access>,
 }
@@ -97,6 +105,8 @@ impl ServeState {
             folder: parts.folder,
             live: parts.live,
             pictures: Pictures::new(parts.read_frame),
+            explanations: Explanations::new(parts.explain),
+            courses: Arc::default(),
             metrics: parts.metrics,
             access: Arc::new(Access::new(token, settings)),
         })

@@ -122,6 +122,8 @@ pub struct StatusReport {
     pub ready: bool,
     /// Why no frame is admitted at present.
     pub paused: Option<String>,
+    /// How fast the disk with the database fills, bytes per second over the last half hour; `None` while it does not.
+    pub disk_filling_bytes_per_s: Option<f64>,
     /// Time from now until the backlog is worked off at the present rate, s.
     pub backlog_eta_s: Option<f64>,
     /// Age of the newest commit, s.
@@ -158,8 +160,17 @@ const LATENCIES_KEPT: usize = 512;
 struct Shared {
     counts: Counts,
     paused: Option<String>,
+    filling_bytes_per_s: Option<f64>,
+    store: StoreAnswer,
     latencies_ms: Vec<f64>,
     next_latency: usize,
+}
+
+/// What the database said when it was last asked whether it takes a write.
+#[derive(Debug, Default)]
+struct StoreAnswer {
+    fault: Option<String>,
+    at_ms: Option<u64>,
 }
 
 /// The shared picture; see the module.
@@ -260,6 +271,31 @@ impl Status {
         self.lock().paused = reason;
     }
 
+    /// Says how fast the disk with the database fills.
+    pub fn set_filling(&self, bytes_per_s: Option<f64>) {
+        self.lock().filling_bytes_per_s = bytes_per_s;
+    }
+
+    /// The database was asked whether it takes a write: `None` when it does, else why not.
+    pub fn store_answered(&self, fault: Option<String>) {
+        let now_ms = self.now_ms();
+        self.lock().store = StoreAnswer { fault, at_ms: Some(now_ms) };
+    }
+
+    /// Why the database takes no write; also when it has not answered for `limit` after it was first asked.
+    pub fn store_fault(&self, limit: Duration) -> Option<String> {
+        let now_ms = self.now_ms();
+        let shared = self.lock();
+        let answer = &shared.store;
+        let silent = answer.at_ms.map(|at| Duration::from_millis(now_ms.saturating_sub(at))).filter(|age| *age > limit);
+        match silent {
+            Some(age) => {
+                Some(format!("the database has not answered for {} s: see whether its disk hangs", age.as_secs()))
+            }
+            None => answer.fault.clone(),
+        }
+    }
+
     /// A frame's result was committed `latency` after its file was closed; `None` when that moment is unknown.
     pub fn committed(&self, latency: Option<Duration>) {
         self.last_commit_ms.store(self.now_ms().max(1), Ordering::Relaxed);
@@ -282,9 +318,9 @@ impl Status {
 
     /// Everything, for people and programs.
     pub fn report(&self) -> StatusReport {
-        let (counts, paused, mut latencies_ms) = {
+        let (counts, paused, disk_filling_bytes_per_s, mut latencies_ms) = {
             let shared = self.lock();
-            (shared.counts.clone(), shared.paused.clone(), shared.latencies_ms.clone())
+            (shared.counts.clone(), shared.paused.clone(), shared.filling_bytes_per_s, shared.latencies_ms.clone())
         };
         latencies_ms.sort_by(f64::total_cmp);
         let uptime_s = self.started.elapsed().as_secs_f64();
@@ -303,6 +339,7 @@ impl Status {
             resident_bytes: resident_bytes().unwrap_or(0),
             ready: self.is_ready(),
             paused,
+            disk_filling_bytes_per_s,
             backlog_eta_s: (pending > 0 && rate_per_s > 0.0).then(|| pending as f64 / rate_per_s),
             last_commit_age_s: (last_commit_ms > 0).then(|| self.now_ms().saturating_sub(last_commit_ms) as f64 / 1e3),
             latency_p50_ms: percentile(&latencies_ms, 0.50),

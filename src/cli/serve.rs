@@ -1,6 +1,6 @@
 //! `cytowatch serve`: the page and the API over a finished session. Nothing is watched, nothing is written.
 
-use crate::pipeline::reread;
+use crate::pipeline::{explainer, reread};
 use crate::serve::live::Live;
 use crate::serve::picture::PictureFault;
 use crate::serve::{self, Parts, ServeSettings, ServeState};
@@ -24,6 +24,9 @@ pub struct Args {
     /// The folder that the session was watched in, to show its pictures; without it outlines and numbers are shown.
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
+    /// The bundle that scored the cells, to explain their scores; without it the page does not.
+    #[arg(long, value_name = "FOLDER")]
+    pub bundle: Option<PathBuf>,
     /// Address and port; any other than a loopback address needs --token-file.
     #[arg(long, value_name = "ADDRESS", default_value_t = ServeSettings::default().listen)]
     pub listen: SocketAddr,
@@ -57,6 +60,7 @@ async fn view(args: &Args) -> anyhow::Result<()> {
             Some(folder) => reread::door(folder),
             None => Arc::new(|source| Err(PictureFault::Gone { path: source.path.clone() })),
         },
+        explain: args.bundle.clone().map(explainer::door),
         metrics: None,
     };
     let state = ServeState::new(parts, &settings)?;

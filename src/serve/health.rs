@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How long the store may take to answer before it counts as stuck.
 const STORE_LIMIT: Duration = Duration::from_secs(3);
+/// How old the answer whether the store takes a write may be.
+const WRITE_ANSWER_LIMIT: Duration = Duration::from_secs(8);
 
 /// One thing that was tested.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -68,7 +70,7 @@ pub(super) async fn health(state: &ServeState) -> Health {
     }
     let store = tokio::time::timeout(STORE_LIMIT, alerts::open_alerts(&state.readers)).await;
     let detail = match store {
-        Ok(Ok(_)) => None,
+        Ok(Ok(_)) => state.status.as_ref().and_then(|status| status.store_fault(WRITE_ANSWER_LIMIT)),
         Ok(Err(error)) => Some(format!("the database cannot be read: {error}")),
         Err(_late) => Some("the database does not answer: see whether the disk is slow or full".to_owned()),
     };

@@ -1,7 +1,9 @@
 //! Frames and crops as PNG: cut again from their source when wanted, the latest kept in memory.
 //!
 //! Takes a frame's source through a door that the daemon plugs in, gives PNG bytes. Display only: grey values are
-//! stretched between the 0.5th and the 99.5th percentile of the frame; the model's own crops are prepared elsewhere.
+//! stretched between the 0.5th and the 99.5th percentile of the frame and bent so that the background is grey, not black, as in the
+//! eyepiece: what is darker than the medium (protrusions) stays visible beside bright halos. The model's own crops are prepared
+//! elsewhere.
 
 use crate::frame::Plane;
 use crate::picture::{PictureError, gray_png};
@@ -16,6 +18,10 @@ use tokio::sync::Semaphore;
 const DECODERS: usize = 2;
 /// Frames kept decoded, bytes of 8-bit grey.
 const CACHE_BYTES: usize = 96 << 20;
+/// Where the background lies on the screen, 0..1, when bending brings it there ..
+const BACKGROUND: f32 = 0.3;
+/// .. with an exponent that is no smaller than this: noise must not become the picture.
+const LEAST_EXPONENT: f32 = 0.4;
 /// Side of a crop, um (method.md 5.6).
 const CROP_UM: f64 = 70.5;
 /// Side of a crop when the frame's pixel size is unknown, px.
@@ -25,8 +31,17 @@ const CROP_PX: usize = 217;
 #[derive(Debug, Error)]
 pub enum PictureFault {
     /// Its file is not where it was.
-    #[error("file {path} is gone or was changed since: its picture cannot be shown any more")]
+    #[error("file {path} is not where it was: its picture cannot be shown any more")]
     Gone {
+        /// Relative to the watched folder.
+        path: String,
+    },
+    /// Its file is another one by now.
+    #[error(
+        "file {path} was changed since its result was stored (size or time differ): its picture would not be the one that was \
+         analysed. When it was only copied, copy it again with its times kept (cp -p, rsync -t)"
+    )]
+    Changed {
         /// Relative to the watched folder.
         path: String,
     },
@@ -51,6 +66,7 @@ impl PictureFault {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Gone { .. } => "source_gone",
+            Self::Changed { .. } => "source_changed",
             Self::Read { .. } => "source_unreadable",
             Self::Encode { .. } => "picture_encode",
             Self::Busy => "stopping",
@@ -159,15 +175,25 @@ impl Pictures {
     }
 }
 
-/// Counts to 0..=255 between the 0.5th and 99.5th percentile (of at most 100,000 pixels).
+/// Counts to 0..=255 between the 0.5th and 99.5th percentile (of at most 100,000 pixels), the median brought to [`BACKGROUND`] when it
+/// is darker.
 fn stretch(plane: &Plane) -> Gray {
     let step = (plane.counts().len() / 100_000).max(1);
     let mut sampled: Vec<f32> = plane.counts().iter().copied().step_by(step).collect();
     sampled.sort_unstable_by(f32::total_cmp);
     let at = |share: f64| sampled.get((share * (sampled.len() - 1) as f64) as usize).copied().unwrap_or(0.0);
     let (low, high) = (at(0.005), at(0.995));
-    let scale = if high > low { 255.0 / (high - low) } else { 0.0 };
-    let values = plane.counts().iter().map(|count| ((count - low) * scale).clamp(0.0, 255.0) as u8).collect();
+    let scale = if high > low { 1.0 / (high - low) } else { 0.0 };
+    let median = ((at(0.5) - low) * scale).clamp(1e-3, 1.0);
+    let exponent = (BACKGROUND.ln() / median.ln()).clamp(LEAST_EXPONENT, 1.0);
+    // One power per level instead of one per pixel.
+    let bent: Vec<u8> =
+        (0..=1023_u16).map(|level| (f32::from(level) / 1023.0).powf(exponent).mul_add(255.0, 0.5) as u8).collect();
+    let gray = |count: &f32| {
+        let level = ((count - low) * scale).clamp(0.0, 1.0) * 1023.0;
+        bent.get(level as usize).copied().unwrap_or(u8::MAX)
+    };
+    let values = plane.counts().iter().map(gray).collect();
     Gray { width_px: plane.width_px(), height_px: plane.height_px(), values }
 }
 
@@ -239,6 +265,20 @@ mod tests {
         assert_eq!(crate::picture::size_px(&whole).unwrap(), (64, 48));
         assert_eq!(crate::picture::size_px(&small).unwrap(), (16, 12));
         assert_eq!(crate::picture::size_px(&crop).unwrap(), (217, 217));
+    }
+
+    #[test]
+    fn a_dark_background_becomes_grey_and_order_is_kept() {
+        let counts: Vec<f32> =
+            (0..10_000).map(|it| if it % 50 == 0 { 4_000.0 } else { 100.0 + (it % 7) as f32 }).collect();
+        let gray = stretch(&Plane::new(100, 100, counts.clone(), 65535.0).unwrap());
+        let mut pairs: Vec<(f32, u8)> = counts.into_iter().zip(gray.values).collect();
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert!(pairs.windows(2).all(|two| two[0].1 <= two[1].1), "brighter stays brighter");
+        assert!(pairs[5_000].1 > 10 && pairs[9_999].1 == 255, "{} {}", pairs[5_000].1, pairs[9_999].1);
+        let even: Vec<f32> = (0..10_000).map(|it| it as f32).collect();
+        let gray = stretch(&Plane::new(100, 100, even, 65535.0).unwrap());
+        assert!((120..=135).contains(&gray.values[5_000]), "an even frame is not bent: {}", gray.values[5_000]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Errors of the API: `application/problem+json` (RFC 9457) with a stable `code`.
 
+use crate::serve::explanation::ExplanationFault;
 use crate::serve::picture::PictureFault;
 use crate::store::StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -84,8 +85,21 @@ impl From<PictureFault> for Problem {
     fn from(fault: PictureFault) -> Self {
         let status = match fault {
             PictureFault::Gone { .. } => StatusCode::GONE,
+            PictureFault::Changed { .. } => StatusCode::CONFLICT,
             PictureFault::Busy => StatusCode::SERVICE_UNAVAILABLE,
             PictureFault::Read { .. } | PictureFault::Encode { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::new(status, fault.code(), fault.to_string())
+    }
+}
+
+impl From<ExplanationFault> for Problem {
+    fn from(fault: ExplanationFault) -> Self {
+        let status = match fault {
+            ExplanationFault::Off | ExplanationFault::NotScored => StatusCode::NOT_FOUND,
+            ExplanationFault::Withheld { .. } | ExplanationFault::OtherBundle => StatusCode::CONFLICT,
+            ExplanationFault::Failed { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            ExplanationFault::Busy => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, fault.code(), fault.to_string())
     }

@@ -4,6 +4,7 @@
 //! all against the schema. Every list has a limit and a [`Cursor`]; none grows with the session.
 
 mod cell;
+mod course;
 mod fov;
 mod frame;
 mod sample;
@@ -13,6 +14,7 @@ mod watchful;
 pub use super::facts::certificate;
 pub use super::series::drift;
 pub use cell::{CellDetail, CellInFrame, TrackCell, TrackDetail, TrackSummary, cell, cells_of_frame, track, tracks};
+pub use course::{LogitOfTrack, TrackLength, logits_of_track, long_tracks, session_of_track};
 pub use fov::{FovSummary, Gap, StateCounts, fov, fovs, gaps};
 pub use frame::{
     FailureGroup, FrameDetail, FrameInStrip, FrameSource, LedgerEntry, LedgerFilter, WaitingGroup, failures, frame,
@@ -110,6 +112,7 @@ pub(in crate::store) use statements;
 pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
     [
         cell::ALL,
+        course::ALL,
         fov::ALL,
         frame::ALL,
         sample::ALL,
@@ -118,6 +121,7 @@ pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
         super::alerts::ALL,
         super::calls::ALL,
         super::facts::ALL,
+        super::probe::ALL,
         super::series::ALL,
         super::stored::ALL,
     ]

@@ -1,18 +1,25 @@
 //! The API over a socket: what it gives, what it refuses, what keeps it safe.
 
-use crate::seed::frame_id;
-use crate::server::{SMALL, TestServer};
+use crate::seed::{cells_at, frame_id};
+use crate::server::{SMALL, STALL_LIMIT, TestServer};
 use cytowatch::id::{FovId, FrameId};
 use cytowatch::serve::live::Event;
 use cytowatch::serve::{ServeError, ServeSettings};
+use cytowatch::status::Stage;
 use std::net::SocketAddr;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 
 const TOKEN: &str = "a-token-that-nobody-guesses";
 
 fn on_port_zero() -> ServeSettings {
     ServeSettings { listen: "127.0.0.1:0".parse().unwrap(), ..ServeSettings::default() }
+}
+
+/// A cell whose score is shown.
+fn scored_cell() -> i64 {
+    let cell = cells_at(1, 10, SMALL).into_iter().find(|cell| cell.withheld.is_none()).unwrap();
+    frame_id(1, 10) * 1000 + cell.number
 }
 
 /// Every GET route of the OpenAPI document with ids that are seeded.
@@ -29,7 +36,7 @@ fn documented_routes() -> Vec<String> {
                 .replace("{fov_id}", "1")
                 .replace("{sample_id}", "1")
                 .replace("{frame_id}", &frame.to_string())
-                .replace("{cell_id}", &format!("{}", frame * 1000 + 3))
+                .replace("{cell_id}", &scored_cell().to_string())
                 .replace("{track_id}", "1003");
             format!("/api/v1{path}")
         })
@@ -310,6 +317,113 @@ async fn health_turns_red_when_the_folder_goes_and_ready_stays() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn an_explanation_is_given_only_where_the_score_is_shown() {
+    let server = TestServer::start(SMALL).await;
+    let found = server.get(&format!("/api/v1/cells/{}/explanation", scored_cell())).await.json();
+    assert_eq!((found["features"][0]["feature"].as_i64(), found["shifts"].as_array().unwrap().len()), (Some(31), 7));
+    let hidden = (1..=9).flat_map(|fov| cells_at(fov, 5, SMALL).into_iter().map(move |cell| (fov, cell)));
+    let (fov, cell) = hidden.into_iter().find(|(_, cell)| cell.withheld.is_some()).unwrap();
+    for end in ["explanation", "explanation.png"] {
+        let refused = server.get(&format!("/api/v1/cells/{}/{end}", frame_id(fov, 5) * 1000 + cell.number)).await;
+        assert_eq!((refused.status, refused.json()["code"].as_str()), (409, Some("score_withheld")));
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_track_has_a_course_and_a_short_one_says_what_it_lacks() {
+    let server = TestServer::start(SMALL).await;
+    let steady =
+        (1..=9).find(|cell| (0..62).all(|time| cells_at(1, time, SMALL)[cell - 1].withheld.is_none())).unwrap();
+    let course = server.get(&format!("/api/v1/tracks/{}/course", 1000 + steady)).await.json();
+    assert_eq!(course["reason"], serde_json::Value::Null, "{course}");
+    assert_eq!((course["frames"].as_array().unwrap().len(), course["minutes_assumed"].as_bool()), (62, Some(false)));
+    let lacking = server.get("/api/v1/tracks/2001/course").await.json();
+    if let Some(reason) = lacking["reason"].as_str() {
+        assert!(reason.contains("60 are needed"), "{reason}");
+    }
+    assert_eq!(server.get("/api/v1/tracks/424242/course").await.status, 404);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_given_up() {
+    let timeout = std::time::Duration::from_millis(1);
+    let server = TestServer::start_with(SMALL, |_| ServeSettings { request_timeout: timeout, ..on_port_zero() }).await;
+    let late = server.get(&format!("/api/v1/frames/{}/image.png", frame_id(1, 1))).await;
+    assert_eq!(
+        (late.status, late.json()["code"].as_str(), late.header("retry-after")),
+        (503, Some("timed_out"), Some("2"))
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn only_so_many_connections_are_open_at_a_time() {
+    let server = TestServer::start_with(SMALL, |_| ServeSettings { max_connections: 2, ..on_port_zero() }).await;
+    let request = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\n\r\n", server.address);
+    let answered = async |stream: &mut TcpStream| {
+        let mut byte = [0];
+        let wait = std::time::Duration::from_millis(700);
+        matches!(tokio::time::timeout(wait, stream.read(&mut byte)).await, Ok(Ok(1)))
+    };
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        while !answered(&mut stream).await {}
+        open.push(stream);
+    }
+    let mut third = TcpStream::connect(server.address).await.unwrap();
+    third.write_all(request.as_bytes()).await.unwrap();
+    assert!(!answered(&mut third).await, "a third connection was served beside two open ones");
+    drop(open);
+    while !answered(&mut third).await {}
+    drop(third);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_over_its_head_is_let_go() {
+    let server = TestServer::start(SMALL).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.unwrap();
+    let mut rest = Vec::new();
+    let limit = std::time::Duration::from_secs(60);
+    tokio::time::timeout(limit, stream.read_to_end(&mut rest)).await.expect("still open after a minute").unwrap();
+    assert!(!String::from_utf8_lossy(&rest).contains(" 200 "), "{}", String::from_utf8_lossy(&rest));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn health_turns_red_when_a_stage_is_stuck_or_the_store_takes_no_write() {
+    let server = TestServer::start(SMALL).await;
+    let red = async |name: &str| {
+        let answer = server.get("/healthz").await;
+        let checks = answer.json()["checks"].clone();
+        let check = checks.as_array().unwrap().iter().find(|check| check["name"] == name).unwrap().clone();
+        (answer.status == 503 && check["ok"] == false).then(|| check["detail"].as_str().unwrap().to_owned())
+    };
+    server.status.begin(Stage::Infer);
+    let began = std::time::Instant::now();
+    let detail = loop {
+        if let Some(detail) = red("stage.infer").await {
+            break detail;
+        }
+        assert!(began.elapsed() < STALL_LIMIT * 5, "still green");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    };
+    assert!(detail.contains("no sign of life"), "{detail}");
+    server.status.rest(Stage::Infer);
+    assert_eq!(server.get("/healthz").await.status, 200);
+    server.status.store_answered(Some("the database takes no write: see what else holds it".to_owned()));
+    assert!(red("store").await.unwrap().contains("takes no write"));
+    server.status.store_answered(None);
+    assert_eq!(server.get("/healthz").await.status, 200);
+    server.stop().await;
+}
+
 /// Opens the stream and gives the next `events` ids and names.
 async fn listen(server: &TestServer, last_id: &str, events: usize, act: impl FnOnce()) -> Vec<String> {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
@@ -345,7 +459,7 @@ async fn the_stream_tells_and_resumes() {
     server.live.publish(&event);
     server.live.publish(&event);
     let missed = listen(&server, "1-1", 2, || server.live.publish(&event)).await;
-    assert_eq!(missed[0..2], ["frame_failed", "frame_failed"]);
+    assert_eq!(missed, ["frame_failed", "frame_failed", "1-3"], "the second, then the one that came meanwhile");
     let reset = listen(&server, "other-7", 2, || server.live.publish(&event)).await;
     assert_eq!(reset[0..2], ["reset", "frame_failed"]);
     server.stop().await;

@@ -24,11 +24,14 @@
 )]
 
 mod account;
+mod alerts;
 mod api;
 mod broken;
 mod browser;
 mod explain;
+mod health;
 mod infer;
+mod large;
 mod page;
 mod restart;
 mod rooms;

@@ -3,6 +3,7 @@
 
 use cytowatch::frame::Plane;
 use cytowatch::id::FrameId;
+use cytowatch::serve::explanation::{Asked, Explanation, ExplanationFault, FeatureOfCell, ShiftOfCell};
 use cytowatch::store::Store;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
@@ -452,4 +453,33 @@ pub(crate) fn paint(frame: FrameId, scale: Scale) -> Plane {
         }
     }
     Plane::new(WIDTH_PX, HEIGHT_PX, counts, 65535.0).unwrap()
+}
+
+/// An explanation as the daemon would give it, with blobs for pictures: what the page does with it is tested here.
+pub(crate) fn explain(asked: &Asked) -> Result<Explanation, ExplanationFault> {
+    const SIDE: usize = 256;
+    let (width, height) = (7 * (SIDE + 2) - 2, 2 * (SIDE + 2) - 2);
+    let gray = |at: usize| {
+        let (x, y) = (at % width, at / width);
+        let (picture, row) = (x / (SIDE + 2), y / (SIDE + 2));
+        let (dx, dy) = ((x % (SIDE + 2)) as f64 - 128.0, (y % (SIDE + 2)) as f64 - 128.0);
+        let edge = 52.0 + 5.0 * picture as f64 * (5.0 * dy.atan2(dx)).cos().abs();
+        let rim = (-((dx.hypot(dy) - edge) / 7.0).powi(2)).exp();
+        if row == 0 { (40.0 + 200.0 * rim) as u8 } else { (rim * 60.0 * (picture as f64 - 3.0).max(0.0)) as u8 }
+    };
+    let pixels: Vec<u8> = (0..width * height).map(gray).collect();
+    let feature = |feature: usize, correlation: f64| {
+        let value_sd = f64::from(asked.latent[feature - 1]);
+        FeatureOfCell { feature, correlation, value_sd, adds_logit: 0.4 * correlation * value_sd }
+    };
+    let shift = |shift_sd: f64| {
+        let score = 1.0 / (1.0 + (-0.8 * shift_sd).exp());
+        ShiftOfCell { shift_sd, score: (shift_sd < 3.0).then_some(score) }
+    };
+    Ok(Explanation {
+        features: vec![feature(31, 0.82), feature(7, -0.55), feature(44, 0.41), feature(2, 0.33), feature(19, -0.30)],
+        shifts: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0].map(shift).to_vec(),
+        gain: 3.4,
+        strip_png: cytowatch::picture::gray_png(width, height, &pixels).unwrap(),
+    })
 }

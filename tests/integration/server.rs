@@ -18,11 +18,14 @@ use tokio::task::JoinHandle;
 pub(crate) const SMALL: Scale =
     Scale { fovs_per_sample: 3, times: 62, cells_per_fov: 9, end_unix_ms: 1_773_300_000_000 };
 
+/// Idle stages never count as stuck, so that only a test that makes one work sees this limit.
+pub(crate) const STALL_LIMIT: Duration = Duration::from_secs(2);
+
 /// A server that stops when [`TestServer::stop`] is called; its folder goes with it.
 pub(crate) struct TestServer {
     pub(crate) address: SocketAddr,
     pub(crate) live: Arc<Live>,
-    _status: Arc<Status>,
+    pub(crate) status: Arc<Status>,
     pub(crate) folder: TempDir,
     stop: watch::Sender<bool>,
     serving: JoinHandle<()>,
@@ -58,10 +61,10 @@ pub(crate) fn moving_status() -> Arc<Status> {
         engine: "ort".to_owned(),
         engine_warning: None,
     };
-    let status = Arc::new(Status::new(identity, Duration::from_hours(1)));
+    let status = Arc::new(Status::new(identity, STALL_LIMIT));
     status.set_ready();
     for (stage, depth, capacity) in
-        [(Stage::Admit, 0, 64), (Stage::Cells, 2, 8), (Stage::Infer, 1, 4), (Stage::Record, 0, 16)]
+        [(Stage::Admit, 0, 64), (Stage::Cells, 0, 8), (Stage::Infer, 0, 4), (Stage::Record, 0, 16)]
     {
         status.set_queue(stage, depth, capacity);
         status.add_work(stage, Duration::from_millis(4800), 553);
@@ -107,6 +110,7 @@ impl TestServer {
             folder: Some(FolderProbe::new(watched)),
             live: Arc::clone(&live),
             read_frame: Arc::new(move |source| Ok(seed::paint(source.frame_id, scale))),
+            explain: Some(Arc::new(seed::explain)),
             metrics: None,
         };
         let state = ServeState::new(parts, &settings).unwrap();
@@ -114,7 +118,7 @@ impl TestServer {
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::task::spawn(serve::run(listener, state, stopped));
-        Self { address, live, _status: status, folder, stop, serving }
+        Self { address, live, status, folder, stop, serving }
     }
 
     /// Why a server with these settings does not start.
@@ -129,6 +133,7 @@ impl TestServer {
             folder: None,
             live: Arc::new(Live::new(1)),
             read_frame: Arc::new(|_| Err(serve::picture::PictureFault::Busy)),
+            explain: None,
             metrics: None,
         };
         ServeState::new(parts, &settings).expect_err("the server started")

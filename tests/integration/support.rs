@@ -148,10 +148,11 @@ impl Site {
             if let Some(name) = line.strip_prefix('[') {
                 name.trim_end_matches(']').clone_into(&mut section);
             } else {
-                let name: &'static str = ["instrument", "watch", "infer", "store", "serve", "pipeline", "track"]
-                    .into_iter()
-                    .find(|name| *name == section)
-                    .unwrap();
+                let name: &'static str =
+                    ["alert", "instrument", "watch", "infer", "store", "serve", "pipeline", "track"]
+                        .into_iter()
+                        .find(|name| *name == section)
+                        .unwrap();
                 let keys = sections.entry(name).or_default();
                 let key = line.split('=').next().unwrap().trim();
                 *keys = keys.lines().filter(|old| !old.starts_with(key)).map(|old| format!("{old}\n")).collect();

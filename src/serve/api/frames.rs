@@ -3,6 +3,8 @@
 use super::{Answer, Fresh, bundle_in_use};
 use crate::id::{CellId, FovId, FrameId, TrackId};
 use crate::serve::ServeState;
+use crate::serve::course::TrackCourse;
+use crate::serve::explanation::{Asked, Explanation, ExplanationFault};
 use crate::serve::extract::{CursorParam, IdParam, Limit, ListParams, Nothing, Params, RowId};
 use crate::serve::problem::Problem;
 use crate::store::query::{
@@ -14,6 +16,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Widest picture that is sent, px.
 const WIDEST_PX: i64 = 4096;
@@ -27,7 +30,10 @@ pub(super) fn routes() -> Router<ServeState> {
         .route("/frames/{frame_id}/image.png", get(frame_image))
         .route("/cells/{cell_id}", get(cell))
         .route("/cells/{cell_id}/crop.png", get(cell_crop))
+        .route("/cells/{cell_id}/explanation", get(explanation))
+        .route("/cells/{cell_id}/explanation.png", get(explanation_strip))
         .route("/tracks/{track_id}", get(track))
+        .route("/tracks/{track_id}/course", get(course))
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -148,6 +154,44 @@ async fn cell_crop(
     let cell = known_cell(&state, cell).await?;
     let source = source_of(&state, cell.frame_id).await?;
     Ok(png(state.pictures.crop_png(source, cell.cell.x_px, cell.cell.y_px).await?))
+}
+
+async fn explained(state: &ServeState, cell: i64) -> Result<Arc<Explanation>, Problem> {
+    let cell = known_cell(state, cell).await?;
+    if let Some(reason) = cell.cell.withheld {
+        return Err(ExplanationFault::Withheld { reason }.into());
+    }
+    let bundle = query::bundle(&state.readers).await?;
+    let (Some(latent), Some(bundle)) = (cell.latent, bundle) else { return Err(ExplanationFault::NotScored.into()) };
+    let asked = Asked { bundle_sha256: bundle.sha256, latent };
+    Ok(state.explanations.of(cell.cell.cell_id.0, asked).await?)
+}
+
+async fn explanation(
+    State(state): State<ServeState>,
+    RowId(cell): RowId,
+    Params(Nothing {}): Params<Nothing>,
+) -> Answer<Explanation> {
+    Ok(Fresh(Explanation::clone(&*explained(&state, cell).await?)))
+}
+
+async fn explanation_strip(
+    State(state): State<ServeState>,
+    RowId(cell): RowId,
+    Params(Nothing {}): Params<Nothing>,
+) -> Result<Response, Problem> {
+    Ok(png(explained(&state, cell).await?.strip_png.clone()))
+}
+
+async fn course(
+    State(state): State<ServeState>,
+    RowId(track): RowId,
+    Params(Nothing {}): Params<Nothing>,
+) -> Answer<TrackCourse> {
+    let track = TrackId(track);
+    let session = query::session_of_track(&state.readers, track).await?.ok_or_else(|| Problem::not_found("track"))?;
+    let Some(bundle) = bundle_in_use(&state).await? else { return Ok(Fresh(TrackCourse::default())) };
+    Ok(Fresh(state.courses.of(&state.readers, (session, bundle), track).await?))
 }
 
 async fn track(

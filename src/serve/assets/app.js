@@ -13,6 +13,9 @@ const link = document.getElementById("link");
 const VIEWS = { "": overview, field, samples: samplesView, cell: cellView, health: healthView };
 const TABS = [["", "Live"], ["field", "Fields"], ["samples", "Samples"], ["health", "Health"]];
 
+/** How long a good news stays on top of every view; it stays under Health. */
+const NEWS_MS = 600000;
+
 let status = null;
 let view = null;
 let running = null;
@@ -34,7 +37,7 @@ function drawFrame() {
   const [name] = route();
   const here = name === "cell" ? "field" : name;
   swap(document.getElementById("tabs"), TABS.map(([path, text]) => h("a", { href: `#/${path}`, "aria-current": path === here ? "page" : null, "data-key": `tab-${path}` }, text)));
-  swap(document.getElementById("banner"), (status?.open_alerts ?? []).slice(-3).map((alert) =>
+  swap(document.getElementById("banner"), (status?.open_alerts ?? []).filter((alert) => alert.severity !== "info" || status.now_unix_ms - alert.raised_unix_ms < NEWS_MS).slice(-3).map((alert) =>
     h("div", { class: `alert ${alert.severity}` }, h("strong", {}, words(alert.rule)), h("span", {}, alert.text), h("time", {}, `since ${ago(alert.raised_unix_ms, status.now_unix_ms).replace(" ago", "")}`))));
   if (status?.mode === "viewing") setLink("viewing");
 }

@@ -10,7 +10,7 @@ function stages(daemon) {
   return h("div", { class: "stages" }, daemon.stages.map((stage) => h("div", { class: "stage" },
     h("h3", {}, glyph(stage.alive ? "good" : "bad"), NAMES[stage.name] ?? stage.name, !stage.alive && h("span", { class: "is-bad" }, "silent")),
     h("span", { class: "bar", "aria-hidden": "true" }, h("i", { style: { width: `${stage.queue_capacity ? (100 * stage.queue_depth) / stage.queue_capacity : 0}%` } })),
-    h("dl", {}, [["queue", stage.queue_capacity ? `${stage.queue_depth} of ${stage.queue_capacity}` : "none"], ["frames", count(stage.frames)], ["worked", span(stage.busy_s)], ["blocked", span(stage.blocked_s)], ["sign of life", `${span(stage.beat_age_s)} ago`]]
+    h("dl", {}, [["queue", stage.queue_capacity ? `${stage.queue_depth} of ${stage.queue_capacity}` : "none"], stage.frames > 0 && [stage.name === "watch" ? "changes seen" : "frames", count(stage.frames)], stage.busy_s > 0 && ["worked", span(stage.busy_s)], ["blocked", span(stage.blocked_s)], ["sign of life", `${span(stage.beat_age_s)} ago`]].filter(Boolean)
       .map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))))));
 }
 
@@ -20,7 +20,18 @@ function checks(health) {
   return panel("What is wrong", null, h("ul", { class: "body" }, bad.map((check) => h("li", {}, h("strong", { class: "is-bad" }, check.name), ` ${check.detail}`))));
 }
 
-const table = (head, rows) => h("div", { class: "scroll" }, h("table", { class: "table" }, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))), h("tbody", {}, rows)));
+/** A table that becomes a list of cards on a phone. */
+const table = (head, rows) => h("div", { class: "scroll" }, h("table", { class: "table cards" }, h("thead", {}, h("tr", {}, head.map((name) => h("th", { scope: "col" }, name)))),
+  h("tbody", {}, rows.map((cells) => h("tr", {}, cells.map((cell, i) => h(i ? "td" : "th", { scope: i ? null : "row", "data-head": head[i] }, cell)))))));
+
+/** How long an answer about drift is shown before it is asked for again: it looks at every track. */
+const DRIFT_MS = 600000;
+
+function driftTable(days) {
+  if (days.length === 0) return empty("Nothing to compare yet", "A day is compared once its cells are scored.", true);
+  const tone = { steady: "is-good", drifted: "is-warn", cannot_say: "muted" };
+  return table(["Day", "Verdict", "What"], days.slice(-14).reverse().map((day) => [[day.day, h("div", { class: "hint" }, day.instrument)], h("span", { class: tone[day.verdict] }, words(day.verdict)), day.text]));
+}
 
 function certificate(of) {
   const rows = [["expected", of.total.expected], ["analysed", of.total.analysed], ["failed, with a code", of.total.failed], ["left out, with a reason", of.total.skipped], ["never came", of.total.missing], ["still on the way", of.total.open], ["unexplained", of.unexplained]];
@@ -36,9 +47,12 @@ export function healthView(root, context) {
   const held = h("div", {}, ghost(80));
   const alerts = h("div", {}, ghost(120));
   const proof = h("div", {}, ghost(120));
+  const drift = h("div", {}, ghost(80));
+  let driftAt = -Infinity;
   swap(root, head, wrong, panel("Stages", h("span", { class: "hint" }, "in the order of a frame's way"), stageBody),
     h("div", { class: "halves" }, panel("Failed frames", null, failed), panel("Waiting frames", null, held)),
-    h("div", { class: "halves" }, panel("Alerts", null, alerts), panel("Session certificate", null, proof)));
+    h("div", { class: "halves" }, panel("Alerts", null, alerts), panel("Session certificate", null, proof)),
+    panel("Drift", h("span", { class: "hint" }, "is each day like the training set and the days before?"), drift));
 
   function drawStatus(status) {
     const daemon = status.daemon;
@@ -52,10 +66,18 @@ export function healthView(root, context) {
     const status = await context.status();
     drawStatus(status);
     const [failures, waiting, raised, proven] = await Promise.all([get("failures", signal), get("waiting", signal), get("alerts?limit=30", signal), status.session ? get(`sessions/${status.session.session_id}/certificate`, signal) : null]);
-    swap(failed, failures.length === 0 ? empty("No frame failed", null, true) : table(["Code", "Frames", "Newest"], failures.map((one) => h("tr", {}, h("th", { scope: "row" }, words(one.code)), h("td", {}, count(one.frame_count)), h("td", {}, h("code", {}, one.newest_path), one.newest_reason && h("div", { class: "hint" }, one.newest_reason))))));
-    swap(held, waiting.length === 0 ? empty("No frame waits", null, true) : table(["Reason", "Frames", "Oldest since"], waiting.map((one) => h("tr", {}, h("th", { scope: "row" }, words(one.reason)), h("td", {}, count(one.frame_count)), h("td", {}, moment(one.oldest_unix_ms))))));
-    swap(alerts, raised.items.length === 0 ? empty("No alert so far", null, true) : table(["Alert", "What", "Raised", "Cleared"], raised.items.map((one) => h("tr", {}, h("th", { scope: "row" }, words(one.rule), one.subject && h("div", { class: "hint" }, one.subject)), h("td", {}, one.text), h("td", {}, moment(one.raised_unix_ms)), h("td", { class: one.cleared_unix_ms ? null : "is-warn" }, one.cleared_unix_ms ? moment(one.cleared_unix_ms) : "open")))));
+    swap(failed, failures.length === 0 ? empty("No frame failed", null, true) : table(["Code", "Frames", "Newest"], failures.map((one) => [[words(one.code), h("div", { class: "hint" }, h("code", {}, one.code))], count(one.frame_count), [h("code", {}, one.newest_path), one.newest_reason && h("div", { class: "hint" }, one.newest_reason)]])));
+    swap(held, waiting.length === 0 ? empty("No frame waits", null, true) : table(["Reason", "Frames", "Oldest since"], waiting.map((one) => [words(one.reason), count(one.frame_count), moment(one.oldest_unix_ms)])));
+    swap(alerts, raised.items.length === 0 ? empty("No alert so far", null, true) : table(["Alert", "What", "Raised", "Cleared"], raised.items.map((one) => [[words(one.rule), one.subject && h("div", { class: "hint" }, one.subject)], one.text, moment(one.raised_unix_ms), one.cleared_unix_ms ? moment(one.cleared_unix_ms) : h("span", { class: "is-warn" }, "open")])));
     swap(proof, proven ? certificate(proven) : empty("No session yet", null, true));
+    if (Date.now() - driftAt < DRIFT_MS) return;
+    driftAt = Date.now();
+    try {
+      swap(drift, driftTable(await get("drift", signal)));
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      swap(drift, empty("Drift cannot be told here", `${error.message} \`cytowatch drift\` computes it as well.`, true));
+    }
   }
 
   return { load, status: drawStatus };

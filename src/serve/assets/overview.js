@@ -1,7 +1,7 @@
 // The session at a glance: is all well, what is called, the newest frame, where every field stands.
 import { all, get } from "./api.js";
 import { empty, ghost, glyph, h, panel, swap } from "./dom.js";
-import { frameStrip } from "./field.js";
+import { fieldPicker, frameStrip } from "./field.js";
 import { interval, spark } from "./plot.js";
 import { colour, legend } from "./scale.js";
 import { viewer } from "./viewer.js";
@@ -35,14 +35,17 @@ function figures(status, fovs) {
   const newest = Math.max(0, ...fovs.map((fov) => fov.newest_committed_unix_ms ?? 0));
   const backlog = sum((fov) => fov.frames.ready + fov.frames.processing);
   const [free, unit] = bytes(status.disk?.free_bytes);
+  const filling = daemon?.disk_filling_bytes_per_s;
+  const full = filling && status.disk ? `full in about ${span(status.disk.free_bytes / filling)}` : null;
+  const held = sum((fov) => fov.frames.waiting + fov.frames.seen);
   const gone = [missing && `${missing} missing`, failed && `${failed} failed`].filter(Boolean).join(", ");
   return h("dl", { class: "figures" },
-    figure("Frames analysed", count(done), `of ${count(known + missing)}`, gone || "none missing, none failed"),
+    figure("Frames analysed", count(done), `of ${count(known + missing)} expected`, `${count(known)} received, ${gone || "none missing, none failed"}`),
     figure("Cells in view", count(sum((fov) => fov.newest_cell_count)), null, `${count(sum((fov) => fov.track_count))} followed so far`),
     figure("Newest result", newest ? ago(newest, status.now_unix_ms) : "–", null, newest ? moment(newest) : "none yet"),
     daemon && figure("File to result", daemon.latency_p50_ms === null ? "–" : span(daemon.latency_p50_ms / 1000), "median", daemon.latency_p99_ms === null ? "no frame yet" : `99 of 100 within ${span(daemon.latency_p99_ms / 1000)}`),
-    daemon && figure("Backlog", backlog ? count(backlog) : "none", backlog ? "frames" : null, backlog && daemon.backlog_eta_s !== null ? `done in about ${span(daemon.backlog_eta_s)}` : "keeping up"),
-    figure("Disk", free, `${unit} free`, `database ${bytes(status.database_size_bytes).join(" ")}`));
+    daemon && figure("Backlog", backlog ? count(backlog) : "none", backlog ? (backlog === 1 ? "frame" : "frames") : null, [backlog && daemon.backlog_eta_s !== null ? `done in about ${span(daemon.backlog_eta_s)}` : backlog ? null : "keeping up", held && `${count(held)} held back`].filter(Boolean).join(", ")),
+    figure("Disk", free, `${unit} free`, [full, `database ${bytes(status.database_size_bytes).join(" ")}`].filter(Boolean).join(", ")));
 }
 
 /** What is called for a sample, in a few lines. */
@@ -50,7 +53,7 @@ export function sampleCard(sample, trend) {
   const call = sample.call;
   const verdict = call?.verdict ?? "undecided";
   const value = call?.score ?? null;
-  const needs = call?.cells_needed ? `About ${count(call.cells_needed)} more cells would settle it.` : call?.fovs_needed ? `More cells here will not settle it; about ${plural(call.fovs_needed, "more field", "more fields")} would.` : null;
+  const needs = verdict === "high" || verdict === "low" ? null : call?.cells_needed ? `About ${count(call.cells_needed)} more cells would settle it.` : call?.fovs_needed ? `More cells here will not settle it; about ${plural(call.fovs_needed, "more field", "more fields")} would.` : null;
   const said = call === null ? "Not looked at yet."
     : verdict === "high" || verdict === "low" ? `Score ${score(value)} (${score(call.interval_low)} to ${score(call.interval_high)}) from ${plural(call.cell_count, "cell", "cells")} in ${plural(call.fov_count, "field", "fields")}.`
       : `${words(call.reason).replace(/^./, (c) => c.toUpperCase())}: ${score(value)} (${score(call.interval_low)} to ${score(call.interval_high)}), ${plural(call.cell_count, "cell", "cells")}.`;
@@ -81,13 +84,23 @@ function fovTable(fovs, now) {
       const [tone, text] = fovState(fov, now);
       const lag = fov.newest_closed_unix_ms && fov.newest_committed_unix_ms ? span((fov.newest_committed_unix_ms - fov.newest_closed_unix_ms) / 1000) : null;
       return h("tr", {},
-        h("th", { scope: "row" }, h("a", { href: `#/field/${fov.fov_id}`, "data-key": `fov-${fov.fov_id}` }, fov.name)),
+        h("th", { scope: "row" }, h("a", { href: `#/field/${fov.fov_id}`, "data-key": `fov-${fov.fov_id}`, "aria-label": `Field ${fov.name} of ${fov.sample_name}` }, fov.name)),
         h("td", {}, fov.sample_name),
         h("td", {}, fov.newest_frame_id ? [`t${fov.newest_time_index}, ${ago(fov.newest_committed_unix_ms, now)}`, lag && h("span", { class: "muted" }, ` · lag ${lag}`)] : "–"),
         h("td", { class: "num hide" }, count(fov.newest_cell_count)),
         h("td", { class: "hide" }, h("span", { class: "bar", "aria-hidden": "true" }, h("i", { style: { width: `${total ? (100 * fov.frames.done) / total : 0}%` } })), `${count(fov.frames.done)} of ${count(total)}`),
         h("td", { class: `wide ${tone}` }, text));
     }))));
+}
+
+/** What is held back and why, field by field. */
+function waitingList(fovs, now) {
+  const held = fovs.filter((fov) => fov.waiting_frame_id);
+  if (held.length === 0) return null;
+  return panel("Held back", h("span", { class: "hint" }, "and why"), h("ul", { class: "body held" }, held.slice(0, 6).map((fov) => h("li", {},
+    h("a", { href: `#/field/${fov.fov_id}` }, `${fov.sample_name} · ${fov.name}, t${fov.waiting_time_index ?? "?"}`), h("span", {}, words(fov.waiting_reason)),
+    h("span", { class: "hint" }, `for ${span((now - fov.waiting_since_unix_ms) / 1000)}${fov.frames.waiting > 1 ? `, ${fov.frames.waiting} frames` : ""}`))),
+    held.length > 6 && h("li", { class: "hint" }, `and ${held.length - 6} more fields`)));
 }
 
 /** The view. */
@@ -100,16 +113,24 @@ export function overview(root, context) {
   const title = h("h2", {}, "Newest frame");
   const told = h("span", { class: "hint" });
   const strip = h("div", {});
-  const frames = h("section", { class: "panel" }, h("header", {}, title, told, h("span", { class: "push" }, legend())), picture.root);
+  const choice = h("span", {});
+  const frames = h("section", { class: "panel" }, h("header", {}, title, told, h("span", { class: "push header-row" }, choice, legend())), picture.root);
   const left = h("div", { class: "stack" }, frames, strip);
   const right = panel("Samples", h("a", { class: "push hint", href: "#/samples" }, "Compare"), samplesBody);
   right.classList.add("first-on-phone");
-  swap(root, head, numbers, h("div", { class: "two" }, left, right), panel("Fields of view", null, fieldsBody));
+  const heldBody = h("div", {});
+  swap(root, head, numbers, h("div", { class: "two" }, left, h("div", { class: "stack side" }, right, heldBody)), panel("Fields of view", null, fieldsBody));
 
   let fovs = [];
   let trends = new Map();
   let shown = null;
+  let chosen = sessionStorage.getItem("cytowatch-field") ?? "";
 
+  const pick = (id) => {
+    chosen = id;
+    sessionStorage.setItem("cytowatch-field", id);
+    loadFrame().catch(() => {});
+  };
   const drawHead = (status) => {
     const [state, words1, words2] = headline(status);
     swap(head, glyph(state), h("h1", {}, words1), h("p", {}, words2));
@@ -117,7 +138,9 @@ export function overview(root, context) {
   };
 
   async function loadFrame(signal) {
-    const newest = fovs.filter((fov) => fov.newest_frame_id).sort((a, b) => b.newest_committed_unix_ms - a.newest_committed_unix_ms)[0];
+    const done = fovs.filter((fov) => fov.newest_frame_id).sort((a, b) => b.newest_committed_unix_ms - a.newest_committed_unix_ms);
+    const newest = done.find((fov) => String(fov.fov_id) === chosen) ?? done[0];
+    if (!choice.contains(document.activeElement)) swap(choice, fovs.length > 1 && fieldPicker(fovs, done.some((fov) => String(fov.fov_id) === chosen) ? chosen : "", pick, "newest of all fields"));
     if (!newest) {
       picture.root.style.aspectRatio = "4 / 3";
       picture.say("No frame yet", "The first one appears here as soon as its result is recorded.");
@@ -127,8 +150,8 @@ export function overview(root, context) {
     shown = newest.newest_frame_id;
     const [frame, page] = await Promise.all([get(`frames/${shown}`, signal), get(`fovs/${newest.fov_id}/frames?limit=9`, signal)]);
     picture.show(frame);
-    swap(title, h("a", { href: `#/field/${frame.fov_id}` }, `${frame.fov_name}, t${frame.time_index}`));
-    told.textContent = `${frame.sample_name} · ${plural(frame.cells.length, "cell", "cells")} · ${moment(frame.acquired_unix_ms ?? frame.committed_unix_ms)}`;
+    swap(title, h("a", { href: `#/field/${frame.fov_id}` }, `${frame.sample_name} · ${frame.fov_name}, t${frame.time_index}`));
+    told.textContent = `${plural(frame.cells.length, "cell", "cells")} · ${moment(frame.acquired_unix_ms ?? frame.committed_unix_ms)}`;
     swap(strip, frameStrip(page, { current: shown, fov: newest.fov_id }));
   }
 
@@ -139,6 +162,7 @@ export function overview(root, context) {
     fovs = fields;
     drawHead(status);
     swap(fieldsBody, fovTable(fovs, status.now_unix_ms));
+    swap(heldBody, waitingList(fovs, status.now_unix_ms));
     const draw = () => swap(samplesBody, samples.length ? samples.map((sample) => sampleCard(sample, trends.get(sample.sample_id))) : empty("No sample yet", "Samples are named by the folder or the file name.", true));
     draw();
     await loadFrame(signal);

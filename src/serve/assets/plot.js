@@ -31,7 +31,8 @@ export function histogram(bins, { width = 340, height = 96, label = "Cells by sc
     s("line", { class: "threshold", x1: width / 2, x2: width / 2, y1: 4, y2: base }),
     s("text", { x: 8, y: height - 4 }, "0"), s("text", { x: width / 2, y: height - 4, "text-anchor": "middle" }, "0.5"),
     s("text", { x: width - 8, y: height - 4, "text-anchor": "end" }, "1"),
-    s("text", { x: 8, y: 10 }, `most: ${most}`));
+    s("text", { x: 8, y: 10 }, `${most} ${most === 1 ? "cell" : "cells"}`),
+    s("line", { class: "grid", x1: 8, x2: width - 8, y1: 14, y2: 14 }));
 }
 
 const line = (points) => points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`).join("");
@@ -47,9 +48,10 @@ function ticks(first, last, most) {
 }
 
 /**
+ * `marks`: [{ t, text }], moments with a name; `smooth`: a second, quiet line.
  * Lines over the time index. `series`: [{ name, tone, points: [{ t, value, low?, high?, fill? }] }]; `range` [low, high]; `domain`: further times to show.
  */
-export function timeline(series, { width = 720, height = 240, range = [0, 1], unit = "score", label, threshold = 0.5, now = null, dots = false, domain = [] } = {}) {
+export function timeline(series, { width = 720, height = 240, range = [0, 1], unit = "score", label, threshold = 0.5, now = null, dots = false, domain = [], marks = [], smooth = [] } = {}) {
   const times = [...domain, ...series.flatMap((one) => one.points.map((point) => point.t))];
   if (times.length === 0) return null;
   const [first, last] = [Math.min(...times), Math.max(...times)];
@@ -57,7 +59,7 @@ export function timeline(series, { width = 720, height = 240, range = [0, 1], un
   const [left, right, top, bottom] = [38, named ? 92 : 12, 12, 30];
   const x = (t) => left + ((t - first) / Math.max(1, last - first)) * (width - left - right);
   const y = (value) => top + (1 - (value - range[0]) / (range[1] - range[0] || 1)) * (height - top - bottom);
-  const marks = [0, 0.25, 0.5, 0.75, 1].map((share) => range[0] + share * (range[1] - range[0]));
+  const steps = [0, 0.25, 0.5, 0.75, 1].map((share) => range[0] + share * (range[1] - range[0]));
   const digits = range[1] - range[0] > 8 ? 0 : range[1] - range[0] > 1.5 ? 1 : 2;
   const ends = [];
   for (const one of [...series].sort((a, b) => (b.points.at(-1)?.value ?? 0) - (a.points.at(-1)?.value ?? 0))) {
@@ -65,10 +67,13 @@ export function timeline(series, { width = 720, height = 240, range = [0, 1], un
     ends.push([one, Math.max(wanted, (ends.at(-1)?.[1] ?? -99) + 16)]);
   }
   return svg(width, height, label ?? `${unit} over time`,
-    marks.map((mark) => [s("line", { class: "grid", x1: left, x2: width - right, y1: y(mark), y2: y(mark) }),
+    steps.map((mark) => [s("line", { class: "grid", x1: left, x2: width - right, y1: y(mark), y2: y(mark) }),
       s("text", { x: left - 8, y: y(mark) + 4, "text-anchor": "end" }, mark.toFixed(digits))]),
     threshold !== null && s("line", { class: "threshold", x1: left, x2: width - right, y1: y(threshold), y2: y(threshold) }),
     ticks(first, last, width / 90).map((t) => s("text", { x: x(t), y: height - 10, "text-anchor": "middle" }, `t${t}`)),
+    marks.map((mark) => [s("line", { class: "mark", x1: x(mark.t), x2: x(mark.t), y1: top, y2: height - bottom }),
+      s("text", { class: "strong", x: x(mark.t) + (x(mark.t) > width * 0.8 ? -6 : 6), y: top + 10, "text-anchor": x(mark.t) > width * 0.8 ? "end" : "start" }, mark.text)]),
+    smooth.length > 1 && s("path", { class: "path", d: line(smooth.map((p) => [x(p.t), y(p.value)])), stroke: "var(--text)", opacity: 0.55 }),
     now !== null && s("line", { class: "now", x1: x(now), x2: x(now), y1: top, y2: height - bottom }),
     series.map(({ tone, points }) => {
       const banded = points.filter((point) => point.low !== undefined);

@@ -1,4 +1,5 @@
-// The score's colours: blue (low) over pale to orange (high). Told apart with every kind of colour vision, and on grey.
+// The score's colours: blue (low) over pale to orange (high), which every kind of colour vision tells apart. On grey paper both ends
+// look alike: every cell also carries its number in words.
 import { h, s } from "./dom.js";
 
 const STOPS = [
@@ -32,12 +33,12 @@ export function gradient() {
 /** Legend: low to high, and what hatching means. */
 export function legend() {
   const [id, definition] = gradient();
-  return h("div", { class: "legend", role: "img", "aria-label": "Colours: score from low, blue, to high, orange. Dashed and hatched: score withheld." },
+  return h("div", { class: "legend", role: "img", "aria-label": "Colours: score from low, blue, to high, orange. Dashed and hatched: no score." },
     h("span", {}, "low 0"),
     s("svg", { width: 96, height: 10, "aria-hidden": "true" }, s("defs", {}, definition), s("rect", { width: 96, height: 10, rx: 5, fill: `url(#${id})` })),
     h("span", {}, "1 high"),
     s("svg", { width: 18, height: 14, "aria-hidden": "true", style: { marginLeft: "8px" } },
       s("rect", { x: 1, y: 1, width: 16, height: 12, rx: 4, fill: "none", stroke: "currentColor", "stroke-dasharray": "3 2" }),
       s("path", { d: "M4 12 L12 2 M8 13 L15 4", stroke: "currentColor" })),
-    h("span", {}, "withheld"));
+    h("span", {}, "no score"));
 }

@@ -1,7 +1,7 @@
 // A frame with its cells: outlines coloured by score, withheld cells dashed and hatched, zoom and pan.
 import { h, s } from "./dom.js";
 import { colour } from "./scale.js";
-import { score, words } from "./words.js";
+import { score, unscored, words } from "./words.js";
 
 const STEP = 1.5;
 const MOST = 12;
@@ -63,12 +63,13 @@ export function viewer({ label }) {
 
   function drawCell(cell) {
     const points = cell.outline_px.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" ");
-    const what = cell.withheld ? `score withheld: ${words(cell.withheld)}` : cell.score === null ? "not scored" : `score ${score(cell.score)}`;
+    const why = unscored(cell);
+    const what = why ? `${cell.withheld ? "score withheld" : "not scored"}: ${words(why)}` : `score ${score(cell.score)}`;
     const name = `Cell ${cell.track_number ?? cell.number}, ${what}`;
     return s("a", { href: `#/cell/${cell.cell_id}`, "aria-label": name, tabindex: -1, "data-key": `cell-${cell.track_number ?? cell.number}` },
       s("title", {}, name),
       s("polygon", { class: "under", points }),
-      s("polygon", { class: cell.withheld ? "outline withheld" : "outline", points, stroke: cell.withheld ? null : colour(cell.score), style: { fill: cell.withheld ? "url(#hatch)" : "transparent" } }));
+      s("polygon", { class: why ? "outline withheld" : "outline", points, stroke: why ? null : colour(cell.score), style: { fill: why ? "url(#hatch)" : "transparent" } }));
   }
 
   function show(next) {
@@ -76,6 +77,7 @@ export function viewer({ label }) {
     frame = { ...next, width_px: next.width_px ?? 1024, height_px: next.height_px ?? 768 };
     root.style.aspectRatio = `${frame.width_px} / ${frame.height_px}`;
     notice.hidden = true;
+    notice.classList.remove("quiet");
     const source = `/api/v1/frames/${frame.frame_id}/image.png?width_px=2048`;
     const ready = new Image();
     ready.onload = () => {
@@ -87,8 +89,10 @@ export function viewer({ label }) {
     ready.onerror = () => {
       if (frame.frame_id !== next.frame_id) return;
       image.removeAttribute("href");
-      notice.replaceChildren(h("strong", {}, "The picture cannot be shown"), h("span", {}, "Its file is not where it was. The outlines and scores are kept."));
-      notice.hidden = (next.cells ?? []).length > 0;
+      notice.replaceChildren(h("strong", {}, "The picture cannot be shown"), h("span", {}, "Its file is not where it was, or was changed. Outlines and scores are kept."));
+      // With cells to look at, a line at the foot is enough.
+      notice.classList.toggle("quiet", (next.cells ?? []).length > 0);
+      notice.hidden = false;
     };
     ready.src = source;
     cells.replaceChildren(...(next.cells ?? []).map(drawCell));

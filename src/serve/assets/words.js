@@ -48,12 +48,22 @@ export function bytes(value) {
 
 const CODES = {
   touches_border: "cut off by the frame's edge",
+  no_crop: "too near the frame's edge for a whole picture",
+  pixel_size: "pixel size unknown or too coarse for the model",
+  not_scored: "not shown to the model",
+  truncated: "file still being written",
+  corrupt: "file not whole yet",
+  growing: "file still growing",
+  no_reason_given: "no reason given",
+  steady: "steady",
+  drifted: "drifted",
+  cannot_say: "cannot say",
   out_of_domain: "looks unlike what the model was trained on",
   out_of_focus: "out of focus",
   wrong_pixel_size: "pixel size does not fit the model",
   too_dense: "cells overlap too much",
   wrong_kind: "not a phase-contrast picture of adherent cells",
-  empty: "no cells",
+  empty: "no cells, or an empty file",
   usable: "usable",
   called: "the evidence is sufficient",
   too_few_cells: "too few cells so far",
@@ -74,6 +84,12 @@ const CODES = {
 
 /** A stable code in words; an unknown one as it is, without underscores. */
 export const words = (code) => (code ? CODES[code] ?? code.replaceAll("_", " ") : NONE);
+
+/** With its sign: +1.5, −0.3 */
+export const signed = (value, digits) => `${value < 0 ? "−" : value > 0 ? "+" : ""}${Math.abs(value).toFixed(digits)}`;
+
+/** Why a cell shows no score; null when it does. */
+export const unscored = (cell) => cell.withheld ?? (cell.score !== null ? null : cell.touches_border ? "touches_border" : "not_scored");
 
 /** A value with a small unit behind it, for the figures. */
 export const plural = (number, one, many) => `${count(number)} ${number === 1 ? one : many}`;

@@ -1,0 +1,122 @@
+//! The door to the model for the page's explanations: a second copy of the bundle in the built-in engine on one thread, so that
+//! looking at a cell never takes the engine away from the frames. Loaded when the first explanation is asked for.
+
+use crate::cells::Crop;
+use crate::explain::rank::rank;
+use crate::explain::strip;
+use crate::explain::traverse::{Shift, traverse};
+use crate::infer::bundle::Facts;
+use crate::infer::{Latent, Model, settings_for};
+use crate::serve::explanation::{Asked, Explain, Explanation, ExplanationFault, FeatureOfCell, ShiftOfCell};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How far the driving feature is moved, standard deviations of the training set.
+const SHIFTS_SD: [f64; 7] = [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0];
+/// Features that are named.
+const FEATURES: usize = 5;
+
+/// A door that explains with the bundle in `folder`.
+pub fn door(folder: PathBuf) -> Explain {
+    let loaded: Mutex<Option<Model>> = Mutex::new(None);
+    Arc::new(move |asked| {
+        let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let model = model(&mut loaded, &folder)?;
+        if model.bundle().identity != asked.bundle_sha256 {
+            return Err(ExplanationFault::OtherBundle);
+        }
+        explain(model, asked)
+    })
+}
+
+fn model<'a>(loaded: &'a mut Option<Model>, folder: &Path) -> Result<&'a mut Model, ExplanationFault> {
+    let model = match loaded.take() {
+        Some(model) => model,
+        None => Model::load(&settings_for(folder))
+            .map_err(|error| ExplanationFault::Failed { code: error.code(), why: super::chain(&error) })?,
+    };
+    Ok(loaded.insert(model))
+}
+
+fn explain(model: &mut Model, asked: &Asked) -> Result<Explanation, ExplanationFault> {
+    let failed = |code: &'static str, why: String| ExplanationFault::Failed { code, why };
+    let latent: Latent = asked.latent.as_slice().try_into().map_err(|_length| ExplanationFault::NotScored)?;
+    let features = strongest(&model.bundle().facts, &latent);
+    let (driving, sd) = match features.first() {
+        Some(first) => (first.feature, spread(&model.bundle().facts, first.feature)),
+        None => return Err(failed("no_feature", "the bundle ranks no feature".to_owned())),
+    };
+    // The decoder's axis is the feature as it is; the page speaks in standard deviations.
+    let moves = SHIFTS_SD.map(|shift| shift * sd);
+    let found =
+        traverse(model, &latent, driving, &moves).map_err(|error| failed(error.code(), super::chain(&error)))?;
+    let (brighter, gain) = strip::stretched(found.iter().map(|shift| &shift.brighter));
+    let rows: [Vec<&Crop>; 2] = [found.iter().map(|shift| &shift.picture).collect(), brighter.iter().collect()];
+    let strip_png = strip::png(&rows).map_err(|error| failed(error.code(), super::chain(&error)))?;
+    let shifts = SHIFTS_SD.iter().zip(&found).map(|(shift_sd, shift)| of_shift(*shift_sd, shift)).collect();
+    Ok(Explanation { features, shifts, gain: f64::from(gain), strip_png })
+}
+
+fn of_shift(shift_sd: f64, shift: &Shift) -> ShiftOfCell {
+    ShiftOfCell { shift_sd, score: shift.score }
+}
+
+/// The features that go most strongly with the score, and what each adds to this cell's logit: the discriminant is linear, so
+/// the logit is that of the training set's mean plus the sum of `weight * (value - mean)` over all features.
+fn strongest(facts: &Facts, latent: &Latent) -> Vec<FeatureOfCell> {
+    let named = rank(facts).into_iter().take(FEATURES);
+    named
+        .filter_map(|drive| {
+            let index = drive.feature.checked_sub(1)?;
+            let away = f64::from(*latent.get(index)?) - facts.latent.mean.get(index)?;
+            Some(FeatureOfCell {
+                feature: drive.feature,
+                correlation: drive.correlation,
+                value_sd: away / spread(facts, drive.feature),
+                adds_logit: facts.discriminant.weights.get(index)? * away,
+            })
+        })
+        .collect()
+}
+
+/// Standard deviation of a feature (1..=56) over the training set; 1 where it does not vary.
+fn spread(facts: &Facts, feature: usize) -> f64 {
+    let index = feature.saturating_sub(1);
+    let variance = facts.latent.covariance.get(index).and_then(|row| row.get(index)).copied().unwrap_or_default();
+    if variance > 0.0 { variance.sqrt() } else { 1.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipped() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("models/compact")
+    }
+
+    #[test]
+    fn moving_the_driving_feature_moves_the_score_and_the_picture() {
+        let explain = door(shipped());
+        let model = Model::load(&settings_for(&shipped())).unwrap();
+        let mean: Vec<f32> = model.bundle().facts.latent.mean.iter().map(|value| *value as f32).collect();
+        let identity = model.bundle().identity.clone();
+        let found = explain(&Asked { bundle_sha256: identity, latent: mean }).unwrap();
+        assert_eq!(found.shifts.len(), 7);
+        let driving = &found.features[0];
+        assert!(driving.correlation.abs() >= found.features[1].correlation.abs());
+        assert!(driving.value_sd.abs() < 1e-5 && driving.adds_logit.abs() < 1e-5, "the mean adds nothing: {driving:?}");
+        let scores: Vec<f64> = found.shifts.iter().filter_map(|shift| shift.score).collect();
+        let rising = model.bundle().facts.discriminant.weights[driving.feature - 1] > 0.0;
+        assert!(scores.len() > 2, "near the mean scores are shown: {:?}", found.shifts);
+        assert!(scores.windows(2).all(|pair| (pair[1] > pair[0]) == rising), "{scores:?}");
+        assert_eq!(crate::picture::size_px(&found.strip_png).unwrap(), (7 * 258 - 2, 2 * 258 - 2));
+    }
+
+    #[test]
+    fn another_bundles_descriptor_is_refused() {
+        let asked = Asked { bundle_sha256: "0".repeat(64), latent: vec![0.0; 56] };
+        assert_eq!(door(shipped())(&asked).unwrap_err().code(), "other_bundle");
+        let nowhere = door(PathBuf::from("/nowhere"));
+        assert!(matches!(nowhere(&asked), Err(ExplanationFault::Failed { .. })));
+    }
+}

@@ -1,0 +1,190 @@
+//! When a followed cell changed its state: the course of one track, measured as `cytowatch changes` measures it.
+//!
+//! The dynamics of the session (how far apart low and high lie, how noisy a frame is) are measured on its long tracks off the
+//! async threads and kept for a while: they hardly move from one frame to the next.
+
+use super::problem::Problem;
+use crate::id::{BundleId, SessionId, TrackId};
+use crate::sample::dynamics::{Dynamics, FitError, LogitAt, Transition, fit, follow};
+use crate::status::monotonic_now;
+use crate::store::query::{self, LogitOfTrack};
+use crate::store::{Readers, StoreError};
+use axum::http::StatusCode;
+use serde::Serialize;
+use std::time::{Duration, Instant};
+use tokio::sync::Mutex;
+
+/// A track with fewer frames that count has no course: half an hour before and after a change does not fit in.
+const FEWEST_FRAMES: u32 = 60;
+/// Frames that dynamics are measured on.
+const MOST_FRAMES: i64 = 6_000;
+/// How long measured dynamics are used.
+const KEPT_FOR: Duration = Duration::from_mins(5);
+/// Minutes from one time index to the next where the files do not tell.
+const USUAL_INTERVAL_MIN: f64 = 1.0;
+
+/// One frame of a course.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CourseFrame {
+    /// When, as the instrument counts.
+    pub time_index: i64,
+    /// Score without the frame's noise, 0..1.
+    pub smoothed_score: f64,
+}
+
+/// A change of state.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CourseChange {
+    /// The first time index in the new state.
+    pub time_index: i64,
+    /// `high` or `low`.
+    pub to: &'static str,
+    /// How sure, 0..1.
+    pub confidence: f64,
+}
+
+/// When a followed cell changed its state.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct TrackCourse {
+    /// Frame by frame; empty when there is too little to measure.
+    pub frames: Vec<CourseFrame>,
+    /// The changes in time order.
+    pub changes: Vec<CourseChange>,
+    /// Why there is no course.
+    pub reason: Option<String>,
+    /// The files do not tell when they were acquired: a minute per time point was taken.
+    pub minutes_assumed: bool,
+}
+
+type Measured = (SessionId, BundleId, Instant, Result<Dynamics, String>);
+
+/// Courses, with the dynamics that were measured last.
+#[derive(Debug, Default)]
+pub struct Courses {
+    measured: Mutex<Option<Measured>>,
+}
+
+impl Courses {
+    /// The course of a track.
+    ///
+    /// # Errors
+    /// When the database cannot be read, or the server stops.
+    pub async fn of(
+        &self,
+        readers: &Readers,
+        (session, bundle): (SessionId, BundleId),
+        track: TrackId,
+    ) -> Result<TrackCourse, Problem> {
+        let logits = query::logits_of_track(readers, bundle, track).await?;
+        if logits.len() < FEWEST_FRAMES as usize {
+            let reason = format!("{} scored frames are too few: {FEWEST_FRAMES} are needed", logits.len());
+            return Ok(TrackCourse { reason: Some(reason), ..TrackCourse::default() });
+        }
+        // One measures, the others wait for it.
+        let mut measured = self.measured.lock().await;
+        let kept = measured
+            .as_ref()
+            .filter(|(of, by, at, _)| (*of, *by) == (session, bundle) && at.elapsed() < KEPT_FOR)
+            .map(|(.., dynamics)| dynamics.clone());
+        let dynamics = match kept {
+            Some(dynamics) => dynamics,
+            None => {
+                let dynamics = measure(readers, session, bundle).await?;
+                *measured = Some((session, bundle, monotonic_now(), dynamics.clone()));
+                dynamics
+            }
+        };
+        drop(measured);
+        Ok(match dynamics {
+            Ok(dynamics) => course(&dynamics, &logits),
+            Err(reason) => TrackCourse { reason: Some(reason), ..TrackCourse::default() },
+        })
+    }
+}
+
+/// Measures how the session's cells change; the text says why that cannot be done.
+async fn measure(readers: &Readers, session: SessionId, bundle: BundleId) -> Result<Result<Dynamics, String>, Problem> {
+    let tracks = frames_to_measure(readers, session, bundle).await?;
+    let fitted = tokio::task::spawn_blocking(move || fit(&Dynamics::default(), &tracks)).await;
+    let stopping = |_stopped| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping");
+    Ok(fitted.map_err(stopping)?.map_err(|error: FitError| error.to_string()))
+}
+
+/// Every n-th long track, so that all fields are in and the frames are no more than are of use.
+async fn frames_to_measure(
+    readers: &Readers,
+    session: SessionId,
+    bundle: BundleId,
+) -> Result<Vec<Vec<LogitAt>>, StoreError> {
+    let long = query::long_tracks(readers, bundle, session, FEWEST_FRAMES).await?;
+    let frames: i64 = long.iter().map(|track| track.scored_count).sum();
+    let every = usize::try_from(frames / MOST_FRAMES + 1).unwrap_or(1);
+    let mut tracks = Vec::new();
+    for track in long.iter().step_by(every) {
+        tracks.push(in_minutes(&query::logits_of_track(readers, bundle, track.track_id).await?).0);
+    }
+    Ok(tracks)
+}
+
+/// The frames with their minutes, and whether those had to be assumed.
+fn in_minutes(logits: &[LogitOfTrack]) -> (Vec<LogitAt>, bool) {
+    let known = logits.iter().all(|frame| frame.acquired_unix_ms.is_some());
+    let began = logits.first().and_then(|frame| frame.acquired_unix_ms).unwrap_or(0);
+    let minute = |frame: &LogitOfTrack| match frame.acquired_unix_ms {
+        Some(at) if known => (at - began) as f64 / 60_000.0,
+        _ => frame.time_index as f64 * USUAL_INTERVAL_MIN,
+    };
+    (logits.iter().map(|frame| LogitAt { minute: minute(frame), logit: frame.logit }).collect(), !known)
+}
+
+fn course(dynamics: &Dynamics, logits: &[LogitOfTrack]) -> TrackCourse {
+    let (frames, minutes_assumed) = in_minutes(logits);
+    let course = follow(dynamics, &frames);
+    let time_index_at = |minute: f64| {
+        let after = frames.iter().position(|frame| frame.minute >= minute);
+        after.and_then(|index| logits.get(index)).map(|frame| frame.time_index)
+    };
+    let change = |change: &Transition| {
+        let to = if change.to == crate::sample::call::Side::High { "high" } else { "low" };
+        Some(CourseChange { time_index: time_index_at(change.minute)?, to, confidence: change.confidence })
+    };
+    let smoothed = course.states.iter().filter_map(|state| {
+        Some(CourseFrame { time_index: time_index_at(state.minute)?, smoothed_score: state.smoothed_score })
+    });
+    TrackCourse {
+        frames: smoothed.collect(),
+        changes: course.transitions.iter().filter_map(change).collect(),
+        reason: None,
+        minutes_assumed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lasting_change_is_found_where_it_happened() {
+        let logits: Vec<LogitOfTrack> = (0..200)
+            .map(|time_index| {
+                let level = if time_index < 90 { -1.5 } else { 1.5 };
+                let noise = 0.4 * f64::from((time_index * 7919 % 101) as i32 - 50) / 50.0;
+                LogitOfTrack { time_index, acquired_unix_ms: Some(1_000 + time_index * 60_000), logit: level + noise }
+            })
+            .collect();
+        let dynamics = Dynamics { low_logit: -1.5, high_logit: 1.5, ..Dynamics::default() };
+        let found = course(&dynamics, &logits);
+        assert!(!found.minutes_assumed);
+        assert_eq!(found.frames.len(), 200);
+        assert_eq!(found.changes.len(), 1, "{:?}", found.changes);
+        assert_eq!((found.changes[0].time_index, found.changes[0].to), (90, "high"));
+        assert!(found.changes[0].confidence > 0.9 && found.frames[0].smoothed_score < 0.5);
+    }
+
+    #[test]
+    fn without_times_a_minute_per_time_point_is_taken_and_said() {
+        let logits = [3, 5].map(|time_index| LogitOfTrack { time_index, acquired_unix_ms: None, logit: 0.0 });
+        let (frames, assumed) = in_minutes(&logits);
+        assert!(assumed && frames[1].minute - frames[0].minute == 2.0);
+    }
+}
