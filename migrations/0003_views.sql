@@ -86,7 +86,7 @@ JOIN sessions ON sessions.session_id = fields_of_view.session_id
 LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id
 LEFT JOIN bundles ON bundles.bundle_id = track_scores.bundle_id;
 
--- One row per sample and bundle, with the call as it stands.
+-- One row per sample and bundle that scored it, with the call as it stands (one row without scores when no bundle has).
 CREATE VIEW samples_view AS
 SELECT
     samples.sample_id,
@@ -97,12 +97,13 @@ SELECT
     bundles.bundle_id,
     bundles.name AS bundle,
     bundles.version AS bundle_version,
-    count(DISTINCT fields_of_view.fov_id) AS fov_count,
-    count(DISTINCT tracks.track_id) AS track_count,
-    sum(track_scores.scored_count) AS scored_cell_count,
-    sum(track_scores.withheld_count) AS withheld_cell_count,
-    sum(track_scores.logit_sum) / nullif(sum(track_scores.scored_count), 0) AS mean_logit,
-    avg(track_scores.score) AS score,
+    (SELECT count(*) FROM fields_of_view WHERE fields_of_view.sample_id = samples.sample_id) AS fov_count,
+    (SELECT count(*) FROM fields_of_view JOIN tracks ON tracks.fov_id = fields_of_view.fov_id
+     WHERE fields_of_view.sample_id = samples.sample_id) AS track_count,
+    sums.scored_cell_count,
+    sums.withheld_cell_count,
+    sums.mean_logit,
+    sums.score,
     calls.verdict AS call,
     calls.reason AS call_reason,
     calls.score AS call_score,
@@ -115,12 +116,21 @@ SELECT
     calls.first_called_unix_ms
 FROM samples
 JOIN sessions ON sessions.session_id = samples.session_id
-LEFT JOIN fields_of_view ON fields_of_view.sample_id = samples.sample_id
-LEFT JOIN tracks ON tracks.fov_id = fields_of_view.fov_id
-LEFT JOIN track_scores ON track_scores.track_id = tracks.track_id
-LEFT JOIN bundles ON bundles.bundle_id = track_scores.bundle_id
-LEFT JOIN calls ON calls.sample_id = samples.sample_id AND calls.bundle_id = bundles.bundle_id
-GROUP BY samples.sample_id, bundles.bundle_id;
+LEFT JOIN (
+    SELECT
+        fields_of_view.sample_id,
+        track_scores.bundle_id,
+        sum(track_scores.scored_count) AS scored_cell_count,
+        sum(track_scores.withheld_count) AS withheld_cell_count,
+        sum(track_scores.logit_sum) / nullif(sum(track_scores.scored_count), 0) AS mean_logit,
+        avg(track_scores.score) AS score
+    FROM fields_of_view
+    JOIN tracks ON tracks.fov_id = fields_of_view.fov_id
+    JOIN track_scores ON track_scores.track_id = tracks.track_id
+    GROUP BY fields_of_view.sample_id, track_scores.bundle_id
+) AS sums ON sums.sample_id = samples.sample_id
+LEFT JOIN bundles ON bundles.bundle_id = sums.bundle_id
+LEFT JOIN calls ON calls.sample_id = samples.sample_id AND calls.bundle_id = bundles.bundle_id;
 
 -- One row per frame ever seen: what became of it and why.
 CREATE VIEW ledger_view AS

@@ -25,8 +25,8 @@ use crate::serve::live::{Event, Live};
 use crate::serve::{self, ServeError, ServeState};
 use crate::settings::{Settings, SettingsError};
 use crate::status::{Identity, Status, StatusReport, unix_ms};
-use crate::store::ledger::{Purpose, RunFacts};
 use crate::store::record::verdict_name;
+use crate::store::runs::{Purpose, RunFacts};
 use crate::store::{Store, StoreError};
 use crate::watch::filesystem::Kind;
 use crate::watch::scan::Scanner;
@@ -223,7 +223,6 @@ pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)
         folder: Some(Arc::clone(&folder)),
         live: Arc::clone(&live),
         read_frame: pipeline::reread::door(settings.watch.folder.clone()),
-        explain: Some(pipeline::explainer::door(settings.infer.bundle.clone())),
         metrics: Some(metrics),
     };
     let state = ServeState::new(parts, &settings.serve)?;

@@ -32,7 +32,7 @@
 //! | [`learn`], [`explain`], [`evaluate`] | make a bundle, say what it sees, judge it against truth |
 //! | [`simulate`] | a phase-contrast microscope with known truth |
 //! | [`cli`] | one file per command |
-//! | [`folder`], [`picture`], [`openlch`], [`id`], [`units`] | file systems, PNG and JPEG, the names of openLCH, keys, physical units |
+//! | [`folder`], [`picture`], [`markup`], [`openlch`], [`id`], [`units`] | file systems, PNG and JPEG, HTML, the names of openLCH, keys, physical units |
 //!
 //! # Words
 //!

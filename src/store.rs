@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod probe;
 pub mod query;
 pub mod record;
+pub mod runs;
 pub mod series;
 pub mod stored;
 pub mod summary;

@@ -9,7 +9,6 @@ use crate::settings::Settings;
 use crate::simulate::{
     Fov, Instrument, InstrumentSettings, Layout, Panel, Place, Scene, SceneSettings, Stop, TruthWriter, WriteStyle,
 };
-use crate::store::query::score_of;
 use crate::store::summary::summary;
 use crate::units::PixelSize;
 use anyhow::Context as _;
@@ -210,7 +209,7 @@ async fn line(daemon: &Started) -> anyhow::Result<String> {
     );
     let samples = summary(daemon.store.readers()).await?.samples;
     let samples = samples.iter().map(|sample| {
-        let score = sample.mean_logit.map_or_else(|| "-".to_owned(), |logit| format!("{:.2}", score_of(logit)));
+        let score = sample.score.map_or_else(|| "-".to_owned(), |score| format!("{score:.2}"));
         format!("  {} {score} ({} tracks)", sample.sample, sample.tracks)
     });
     Ok(std::iter::once(line).chain(samples).collect())

@@ -5,6 +5,9 @@ use crate::evaluate::changes::{FilmPlan, Judged, SHORTEST_STAY_MIN, TOLERANCE_MI
 use crate::infer::{EngineChoice, InferSettings, Model};
 use std::path::PathBuf;
 
+/// Standard deviations of a describer's frame noise that are tried on top of the true hallmarks, logits.
+const NOISES: [f64; 4] = [0.0, 0.5, 0.7, 1.0];
+
 /// Arguments of `evaluate changes`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -43,8 +46,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     say(&format!(
         "changes between stays of {SHORTEST_STAY_MIN:.0} min or longer; found: right direction, within {TOLERANCE_MIN:.0} min"
     ))?;
-    let films = of_hallmarks(args.cells, args.minutes, args.seed)?;
-    print("score driven by the true hallmarks", &judge(&films, args.least_confidence)?)?;
+    for noise in NOISES {
+        let films = of_hallmarks(args.cells, args.minutes, noise, args.seed)?;
+        let name = format!("score driven by the true hallmarks, frame noise {noise:.1}");
+        print(&name, &judge(&films, args.least_confidence)?)?;
+    }
     let Some(bundle) = &args.bundle else { return Ok(()) };
     let settings = InferSettings { bundle: bundle.clone(), engine: args.engine, ..InferSettings::default() };
     let mut model = Model::load(&settings)?;

@@ -59,10 +59,14 @@ pub struct Args {
     pub feature: Option<usize>,
 }
 
+/// Day, tumour, field, cell.
+type CellKey = (usize, usize, usize, u32);
+/// A cell's pictures with what the model says about each.
+type Pictures<'a> = Vec<(&'a Seen, &'a Inference)>;
+
 /// One picture with its truth.
 struct Seen {
-    /// Day, tumour, field, cell.
-    cell: (usize, usize, usize, u32),
+    cell: CellKey,
     sample: String,
     grey: Vec<u8>,
     light: Light,
@@ -142,11 +146,11 @@ fn described(model: &mut Model, seen: &[Seen]) -> anyhow::Result<Vec<Inference>>
 }
 
 fn pooled(seen: &[Seen], inferences: &[Inference]) -> Vec<CellMean> {
-    let mut by_cell: BTreeMap<(usize, usize, usize, u32), Vec<(&Seen, &Inference)>> = BTreeMap::new();
+    let mut by_cell: BTreeMap<CellKey, Pictures<'_>> = BTreeMap::new();
     for (seen, inference) in seen.iter().zip(inferences).filter(|it| it.1.withheld.is_none()) {
         by_cell.entry(seen.cell).or_default().push((seen, inference));
     }
-    let mean_of = |((day, _, fov, _), pictures): ((usize, usize, usize, u32), Vec<(&Seen, &Inference)>)| {
+    let mean_of = |((day, _, fov, _), pictures): (CellKey, Pictures<'_>)| {
         let count = pictures.len() as f64;
         let mean = |of: &dyn Fn(&(&Seen, &Inference)) -> f64| pictures.iter().map(of).sum::<f64>() / count;
         let first = pictures.first()?.0;

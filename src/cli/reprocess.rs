@@ -10,7 +10,7 @@ use crate::pipeline::reprocess;
 use crate::serve::live::Live;
 use crate::status::unix_ms;
 use crate::store::Store;
-use crate::store::ledger::Purpose;
+use crate::store::runs::Purpose;
 use crate::store::stored::{stored_frames, stored_runs};
 use anyhow::{Context as _, bail, ensure};
 use std::collections::BTreeMap;
@@ -36,7 +36,9 @@ pub struct Args {
     pub config: ConfigArgs,
 }
 
-/// Scores every cell of the session with the other bundle. Frames, cells, tracks and the first scores stay as they are; the new
+/// Scores every cell of the session with the other bundle.
+///
+/// Frames, cells, tracks and the first scores stay as they are; the new
 /// scores and calls stand beside them under the new bundle's name. Doing it again goes on where it ended.
 ///
 /// # Errors
@@ -72,14 +74,14 @@ async fn all_frames(args: &Args, store: &Store) -> anyhow::Result<()> {
     let name = format!("{} {}", model.bundle().name, model.bundle().version);
     let (run, bundle) = begin_run(store, &settings, &model, Purpose::Scores).await?;
     let mut recomputer = Recomputer::new(model);
-    let (mut frames, mut cells, mut known, mut left_out) = (0_u64, 0, 0_u64, 0_u64);
+    let (mut frames, mut cells, mut without, mut left_out) = (0_u64, 0, 0_u64, 0_u64);
     for frame in stored_frames(store.readers(), session).await? {
         let Some((first, settings)) = of_runs.get(&frame.run) else { continue };
         let path = args.config.folder.as_ref().unwrap_or(&settings.watch.folder).join(&frame.path);
         let with = (optics(settings), settings.track);
         match reprocess::frame(store, &mut recomputer, (&frame, &path), with, (*first, bundle)).await {
-            Ok(Some(scored)) => (frames, cells) = (frames + 1, cells + scored),
-            Ok(None) => known += 1,
+            Ok(0) => without += 1,
+            Ok(scored) => (frames, cells) = (frames + 1, cells + scored),
             Err(error @ reprocess::ReprocessError::Store(_)) => return Err(error.into()),
             Err(error) => {
                 left_out += 1;
@@ -90,7 +92,7 @@ async fn all_frames(args: &Args, store: &Store) -> anyhow::Result<()> {
     Caller::new(store.clone(), Arc::new(Live::new(unix_ms())), bundle, settings.call).look(Some(session)).await?;
     store.end_run(run, unix_ms()).await?;
     say(&format!(
-        "{frames} frames with {cells} cells scored by {name}, {known} frames were before, {left_out} left out"
+        "{frames} frames with {cells} cells scored by {name}, {without} had nothing new to score, {left_out} left out"
     ))?;
     if left_out > 0 {
         bail!("{left_out} frames could not be scored by {name}");

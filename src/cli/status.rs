@@ -4,7 +4,6 @@ use super::{ConfigArgs, say};
 use crate::settings::Settings;
 use crate::status::StatusReport;
 use crate::store;
-use crate::store::query::score_of;
 use crate::store::summary::{Summary, summary};
 use serde::{Deserialize, Serialize};
 use std::io::{Read as _, Write as _};
@@ -123,7 +122,7 @@ fn print(summary: &Summary) -> std::io::Result<()> {
     }
     say(&format!("{:>9} cells", summary.cells))?;
     for sample in &summary.samples {
-        let score = sample.mean_logit.map_or_else(|| "-".to_owned(), |logit| format!("{:.2}", score_of(logit)));
+        let score = sample.score.map_or_else(|| "-".to_owned(), |score| format!("{score:.2}"));
         say(&format!(
             "sample {} ({}): {} tracks, {} scored cells, score {score}",
             sample.sample, sample.session, sample.tracks, sample.scored_cells

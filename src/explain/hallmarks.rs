@@ -2,20 +2,23 @@
 //!
 //! A crop is scaled from its own darkest to its own brightest pixel, so it does not tell how bright the background was. [`Light`]
 //! keeps that from the frame it was cut from, and brings a decoded picture back to the unit of `docs/shape.md`: light relative
-//! to the background. The cell is what differs from the background by more than [`CONTRAST`]; pictures of one strip are measured
-//! alike, so that what rises along it rises in the pictures and not in the measure.
+//! to the background. The background is the most frequent light of a picture; the cell is what differs from it and lies
+//! nearest to the middle. All pictures of a strip are measured alike.
 
-use crate::cells::{CROP_SIDE_PX, Crop, DetectSettings, measured};
+use crate::cells::{CROP_SIDE_PX, Crop, DetectSettings, measured, parts};
 use crate::frame::{CorrectedFrame, FrameQuality, Plane};
 use crate::units::{PixelSize, PointPx};
 use serde::Serialize;
 
-/// What differs from the background by more than this share of it belongs to the cell.
-const CONTRAST: f32 = 0.12;
-/// Width of the ring along a picture's edge whose median is taken as its background, px.
-const RING_PX: usize = 12;
+/// What differs from the background by more than this share of the largest difference in the middle belongs to the cell. A decoder
+/// blurs: a fixed contrast would outline its haze.
+const CONTRAST_SHARE: f32 = 0.25;
+/// Nothing in the middle that differs from the background by more than this is nothing, relative to the background.
+const LEAST_CONTRAST: f32 = 0.05;
 /// A cell does not lie further than this from the picture's centre, um.
 const NEAR_UM: f64 = 12.0;
+/// Steps of grey in which the background is sought.
+const GREY_STEPS: usize = 128;
 
 /// How bright a crop was before it was scaled, relative to its background.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -37,7 +40,7 @@ impl Light {
         let (left, top) = (first(centre.x, plane.width_px())?, first(centre.y, plane.height_px())?);
         let rows = plane.counts().chunks_exact(plane.width_px()).skip(top).take(side_px);
         let counts: Vec<f32> = rows.flat_map(|row| row.iter().skip(left).take(side_px).copied()).collect();
-        let background = f64::from(ring_median(&counts, side_px)?);
+        let background = f64::from(most_frequent(&counts)?);
         let darkest = counts.iter().copied().fold(f32::INFINITY, f32::min);
         let brightest = counts.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         (background > 0.0 && darkest.is_finite() && brightest > darkest)
@@ -64,35 +67,65 @@ pub fn measure(picture: &Crop, light: Light, box_um: f64) -> Option<Hallmarks> {
     let pixel_size = PixelSize::new(box_um / CROP_SIDE_PX as f64).ok()?;
     let range = (light.brightest - light.darkest) as f32;
     let counts: Vec<f32> = picture.pixels().iter().map(|grey| light.darkest as f32 + range * grey).collect();
-    // Its own ring: a decoder may draw the background a little brighter or darker than it was.
-    let background = ring_median(&counts, CROP_SIDE_PX).filter(|it| *it > 0.0)?;
+    // Its own: a decoder may draw the background a little brighter or darker than it was.
+    let background = most_frequent(&counts).filter(|it| *it > 0.0)?;
     let relative: Vec<f32> = counts.iter().map(|value| value / background).collect();
-    let inside: Vec<bool> = relative.iter().map(|value| (value - 1.0).abs() > CONTRAST).collect();
+    let inside = cell_in_the_middle(&relative, pixel_size.px_from_um(NEAR_UM))?;
     let frame = CorrectedFrame {
         raw: Plane::new(CROP_SIDE_PX, CROP_SIDE_PX, counts, f32::MAX)?,
         relative,
         quality: FrameQuality { background_counts: 1.0, evenness: 1.0, focus: 0.0, saturated_share: 0.0 },
     };
-    let cell = measured(&frame, &inside, &DetectSettings::new(pixel_size))?;
-    let middle = CROP_SIDE_PX as f64 / 2.0;
-    let off_um = pixel_size.um_from_px(cell.centroid.distance_px(PointPx { x: middle, y: middle }));
-    (off_um <= NEAR_UM).then_some(Hallmarks {
-        protrusion_total_um: cell.shape.protrusion_total_um,
-        protrusion_count: cell.shape.protrusion_count,
-        scattering: cell.shape.scattering,
-        area_um2: cell.shape.area_um2,
+    let shape = measured(&frame, &inside, &DetectSettings::new(pixel_size))?.shape;
+    Some(Hallmarks {
+        protrusion_total_um: shape.protrusion_total_um,
+        protrusion_count: shape.protrusion_count,
+        scattering: shape.scattering,
+        area_um2: shape.area_um2,
     })
 }
 
-/// Median of the ring along the edge of a square picture.
-fn ring_median(values: &[f32], side: usize) -> Option<f32> {
-    let at_edge = |at: usize| at < RING_PX || at + RING_PX >= side;
-    let mut ring: Vec<f32> = (values.iter().enumerate())
-        .filter(|(index, value)| value.is_finite() && (at_edge(index / side) || at_edge(index % side)))
-        .map(|(_, value)| *value)
-        .collect();
-    ring.sort_unstable_by(f32::total_cmp);
-    ring.get(ring.len() / 2).copied()
+/// The connected part that differs from the background and comes nearest to the picture's centre, within `near_px` of it.
+fn cell_in_the_middle(relative: &[f32], near_px: f64) -> Option<Vec<bool>> {
+    let middle = (CROP_SIDE_PX as f64 - 1.0) / 2.0;
+    let from_middle =
+        |index: usize| ((index % CROP_SIDE_PX) as f64 - middle).hypot((index / CROP_SIDE_PX) as f64 - middle);
+    let near = relative.iter().enumerate().filter(|it| from_middle(it.0) <= near_px);
+    let peak = near.map(|it| (it.1 - 1.0).abs()).fold(0.0_f32, f32::max);
+    if peak < LEAST_CONTRAST {
+        return None;
+    }
+    let inside: Vec<bool> = relative.iter().map(|value| (value - 1.0).abs() > CONTRAST_SHARE * peak).collect();
+    let parts = parts(CROP_SIDE_PX, CROP_SIDE_PX, inside);
+    let (_, own) = (parts.iter().enumerate().filter(|it| *it.1 > 0))
+        .map(|(index, part)| (from_middle(index), *part))
+        .min_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(parts.into_iter().map(|part| part == own).collect())
+}
+
+/// The most frequent value, in steps of the range: the background, as long as it fills more of the picture than anything else.
+fn most_frequent(values: &[f32]) -> Option<f32> {
+    let finite = values.iter().copied().filter(|value| value.is_finite());
+    let (low, high) = finite.clone().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let range = high - low;
+    if !range.is_finite() || range <= 0.0 {
+        return low.is_finite().then_some(low);
+    }
+    let step = |value: f32| (((value - low) / range * GREY_STEPS as f32) as usize).min(GREY_STEPS - 1);
+    let mut counts = [0_u32; GREY_STEPS];
+    for value in finite.clone() {
+        if let Some(count) = counts.get_mut(step(value)) {
+            *count += 1;
+        }
+    }
+    // The first of equals, so that the same picture gives the same bits.
+    let most = (0..GREY_STEPS).rev().max_by_key(|at| counts.get(*at).copied())?;
+    let (mut sum, mut number) = (0.0_f64, 0.0_f64);
+    for value in finite.filter(|value| step(*value) == most) {
+        sum += f64::from(value);
+        number += 1.0;
+    }
+    (number > 0.0).then(|| (sum / number) as f32)
 }
 
 /// By how much a hallmark rises along a strip: the slope of its least-squares line per unit of `position`; `None` below three
@@ -156,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn light_is_relative_to_the_ring() {
+    fn light_is_relative_to_the_background() {
         let mut counts = vec![1000.0; 60 * 60];
         counts[30 * 60 + 30] = 1700.0;
         counts[31 * 60 + 30] = 400.0;

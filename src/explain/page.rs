@@ -131,7 +131,7 @@ fn strip(story: &Story) -> String {
     let it = &story.feature;
     let correlation = it.correlation.map_or_else(String::new, |r| format!(", correlation with the score {r:.2}"));
     let of = |value: fn(&StripPicture) -> Option<f64>| -> Vec<(f64, Option<f64>)> {
-        (0_u32..).zip(&story.strip).map(|(index, it)| (f64::from(index), value(it))).collect()
+        (0_u32..).zip(&story.strip).map(|(index, it)| (f64::from(index) + 1.0, value(it))).collect()
     };
     let figures = |file: fn(&StripPicture) -> &str, caption: fn(&StripPicture) -> String| -> String {
         story.strip.iter().map(|it| figure("", file(it), &caption(it))).collect()
@@ -140,34 +140,24 @@ fn strip(story: &Story) -> String {
         slope.map_or_else(
             || "cannot be measured".to_owned(),
             |it| {
-                format!("{} by {:.3}{unit} per standard deviation", if it > 0.0 { "rises" } else { "falls" }, it.abs())
+                format!("{} by {:.3}{unit} per standard deviation", if it < 0.0 { "falls" } else { "rises" }, it.abs())
             },
         )
     };
-    let rows: String = (story.strip.iter())
-        .map(|it| {
-            let hallmarks = it.hallmarks.map_or_else(
-                || "<td>-</td><td>-</td><td>-</td>".to_owned(),
-                |h| {
-                    format!(
-                        "<td>{:.1}</td><td>{:.3}</td><td>{:.0}</td>",
-                        h.protrusion_total_um, h.scattering, h.area_um2
-                    )
-                },
-            );
-            format!(
-                "<tr><td>{:+.1}</td><td>{}</td>{hallmarks}<td>{:.4}</td></tr>",
-                it.shift,
-                number(it.score),
-                it.mean_difference
-            )
-        })
-        .collect();
+    let row = |it: &StripPicture| {
+        let hallmarks = it.hallmarks.map_or_else(
+            || "<td>-</td><td>-</td><td>-</td>".to_owned(),
+            |h| format!("<td>{:.1}</td><td>{:.3}</td><td>{:.0}</td>", h.protrusion_total_um, h.scattering, h.area_um2),
+        );
+        let (shift, score, difference) = (it.shift, number(it.score), it.mean_difference);
+        format!("<tr><td>{shift:+.1}</td><td>{score}</td>{hallmarks}<td>{difference:.4}</td></tr>")
+    };
+    let rows = story.strip.iter().map(row).collect::<Vec<_>>().concat();
     format!(
         "<h2>From low to high along feature {}</h2><p>Chosen by {}{correlation}. Each picture is decoded with the feature moved by \
          the number below it, in standard deviations; the second row shows where it became brighter than the reconstruction.</p>\
          <div class=\"row\">{}</div><div class=\"row\">{}</div>\
-         <p>Towards high, the summed length of protrusions <strong>{}</strong>; scattering <strong>{}</strong>, both measured on the \
+         <p>Towards high (left to right), the summed length of protrusions <strong>{}</strong>; scattering <strong>{}</strong>, both measured on the \
          decoded pictures.</p><div class=\"charts\">{}{}{}</div>\
          <table><tr><th>shift, sd</th><th>score</th><th>protrusions, um</th><th>scattering</th><th>area, um&sup2;</th>\
          <th>mean difference</th></tr>{rows}</table>",
@@ -219,9 +209,13 @@ fn chart(title: &str, points: &[(f64, Option<f64>)], range: Option<(f64, f64)>, 
     format!(
         "<svg width=\"{width}\" height=\"{height}\" font-size=\"10\" role=\"img\" aria-label=\"{title}\">\
          <text x=\"8\" y=\"14\" font-weight=\"600\">{title}</text><text x=\"4\" y=\"{:.1}\">{high:.2}</text>\
-         <text x=\"4\" y=\"{:.1}\">{low:.2}</text>{mark}{lines}</svg>",
+         <text x=\"4\" y=\"{:.1}\">{low:.2}</text>\
+         <text x=\"{MARGIN}\" y=\"{bottom}\">{first:.0}</text>\
+         <text x=\"{}\" y=\"{bottom}\" text-anchor=\"end\">{last:.0}</text>{mark}{lines}</svg>",
         y(high) + 4.0,
-        y(low) + 2.0
+        y(low) + 2.0,
+        width - 8.0,
+        bottom = height - 5.0
     )
 }
 

@@ -12,6 +12,7 @@ use super::ExplainError;
 use crate::cells::{CROP_SIDE_PX, Crop};
 use crate::infer::{LATENT_LEN, Latent};
 use crate::picture;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -69,7 +70,8 @@ pub fn write(folder: &Path, identity: &str, cells: &[Reference]) -> Result<(), E
     for cell in cells {
         let class = cell.high.map_or("", |high| if high { "high" } else { "low" });
         let latent: Vec<String> = cell.latent.iter().map(ToString::to_string).collect();
-        table.push_str(&format!("{},{class},{identity},{}\r\n", cell.name, latent.join(",")));
+        // Writing into a string cannot fail.
+        let _written = write!(table, "{},{class},{identity},{}\r\n", cell.name, latent.join(","));
     }
     let rows = cells.len().div_ceil(COLUMNS);
     let width = COLUMNS * THUMBNAIL_PX;
@@ -117,7 +119,7 @@ pub fn read(folder: &Path, identity: &str) -> Result<Vec<Reference>, ExplainErro
             return Err(refused("it was described by another bundle: make it again with `explain references`"));
         }
         let features: Vec<f32> = features.iter().filter_map(|text| text.parse().ok()).collect();
-        let latent = features.try_into().map_err(|_| refused("a row does not hold 56 features"))?;
+        let latent = Latent::try_from(features).map_err(|_other_length| refused("a row does not hold 56 features"))?;
         let (x, y) = (index % COLUMNS * THUMBNAIL_PX, index / COLUMNS * THUMBNAIL_PX);
         let rows = sheet.counts().chunks_exact(sheet.width_px()).skip(y).take(THUMBNAIL_PX);
         let thumbnail: Vec<u8> =

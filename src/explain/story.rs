@@ -171,7 +171,7 @@ pub fn interval(logits: &[f64], seed: u64) -> Option<(f64, f64)> {
         .map(|_| {
             let drawn = (0..blocks).flat_map(|_| {
                 let from = random.random_range(0..starts);
-                logits.get(from..from + BLOCK_FRAMES).unwrap_or_default().iter().copied().collect::<Vec<f64>>()
+                logits.get(from..from + BLOCK_FRAMES).unwrap_or_default().to_vec()
             });
             drawn.sum::<f64>() / (blocks * BLOCK_FRAMES) as f64
         })

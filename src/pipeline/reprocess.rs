@@ -46,8 +46,8 @@ impl ReprocessError {
     }
 }
 
-/// Lets the bundle of `recomputer` score the cells of `stored`, whose file lies at `path`; gives how many cells it scored,
-/// `None` when it has done so before.
+/// Lets the bundle of `recomputer` score the cells of `stored`, whose file lies at `path`; gives how many cells it scored, 0 when it
+/// has done so before or the frame has none to score.
 ///
 /// # Errors
 /// When the frame cannot be done again, other cells are found in it, or the database refuses; nothing is written then.
@@ -57,7 +57,7 @@ pub async fn frame(
     (stored, path): (&StoredFrame, &Path),
     with: (Optics, TrackSettings),
     (first, new): (BundleId, BundleId),
-) -> Result<Option<usize>, ReprocessError> {
+) -> Result<usize, ReprocessError> {
     let cells = stored_cells(store.readers(), stored.frame, first).await?;
     let now = recomputer.recompute(stored, path, with)?;
     let differences = differences((stored, &cells), &now);
@@ -68,5 +68,6 @@ pub async fn frame(
     }
     let scores: BTreeMap<usize, CellScore> =
         (1..).zip(&now.cells).filter_map(|(number, cell)| Some((number, cell.score?))).collect();
-    Ok(store.record_scores(stored.frame, new, &scores).await?.then_some(scores.len()))
+    let is_new = store.record_scores(stored.frame, new, &scores).await?;
+    Ok(if is_new { scores.len() } else { 0 })
 }

@@ -48,7 +48,7 @@ impl Moments {
         self.squares += before * (value - self.mean);
     }
 
-    /// Takes in all values of another (Chan, Golub and LeVeque 1979).
+    /// Takes in all values of another (Chan, Golub and `LeVeque` 1979).
     pub fn merge(&mut self, other: &Self) {
         let count = self.count + other.count;
         if other.count > 0 {

@@ -147,7 +147,9 @@ fn point(row: &SqliteRow) -> Result<SeriesPoint, StoreError> {
     Ok(SeriesPoint { time_index, acquired_unix_ms, day, latent, logit })
 }
 
-/// Whether each day of each instrument is like the training set of `bundle` and the days before; with `reference_sample`, judged
+/// Whether each day of each instrument is like the training set of `bundle` and the days before.
+///
+/// With `reference_sample`, judged
 /// on the cells of samples of that name alone, against its first day, and aligned with it.
 ///
 /// # Errors
@@ -170,7 +172,9 @@ pub async fn drift(
     Ok(course(&days, training.as_ref(), reference_sample.is_some(), &DriftLimits::default()))
 }
 
-/// Every day of every instrument, in order: light of its frames, descriptors by field (one per track and day, its mean), and
+/// Every day of every instrument, in order.
+///
+/// It holds the light of its frames, descriptors by field (one per track and day, its mean), and
 /// the tracks' mean logits. With `only_sample`, descriptors of samples of that name alone.
 ///
 /// # Errors

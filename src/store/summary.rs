@@ -27,8 +27,8 @@ pub struct SampleGlance {
     pub tracks: i64,
     /// Detections with a score that counts.
     pub scored_cells: i64,
-    /// Mean logit over those; `None` when there is none.
-    pub mean_logit: Option<f64>,
+    /// Mean score over tracks; `None` when none has one.
+    pub score: Option<f64>,
 }
 
 /// The database at a glance.
@@ -58,7 +58,7 @@ pub async fn summary(readers: &SqlitePool) -> Result<Summary, StoreError> {
         sqlx::query_scalar("SELECT count(*) FROM cells").fetch_one(readers).await.map_err(doing("count the cells"))?;
     let samples = sqlx::query_as(
         "SELECT sessions.name AS session, samples.name AS sample, count(DISTINCT tracks.track_id) AS tracks,
-                coalesce(sum(scored_count), 0) AS scored_cells, sum(logit_sum) / nullif(sum(scored_count), 0) AS mean_logit
+                coalesce(sum(scored_count), 0) AS scored_cells, avg(track_scores.score) AS score
          FROM samples JOIN sessions USING (session_id)
               LEFT JOIN fields_of_view ON fields_of_view.sample_id = samples.sample_id
               LEFT JOIN tracks ON tracks.fov_id = fields_of_view.fov_id

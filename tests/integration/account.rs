@@ -1,6 +1,8 @@
-//! A session's account: the certificate adds up, and `verify` finds the same bits or names what differs.
+//! A session's account: the certificate adds up, `verify` finds the same bits or names what differs, another bundle's scores
+//! stand beside the first, and one cell's story is told in a folder.
 
 use crate::support::*;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 fn site_with(frames: &[(String, Vec<u8>)]) -> Site {
@@ -69,4 +71,110 @@ fn certificate_is_complete_for_a_whole_session_and_names_the_frame_that_never_ca
     assert!(!lacking.status.success(), "a script learns it from the exit code");
     assert!(said(&lacking).contains("1 of"), "{}", said(&lacking));
     assert!(said(&lacking).contains("missing 1 at"), "{}", said(&lacking));
+}
+
+/// Another small bundle with random weights.
+fn other_bundle(folder: &Path) -> PathBuf {
+    let bundle = folder.join("other");
+    output_of(cytowatch().args(["model", "untrained", "--seed", "2"]).arg(&bundle));
+    bundle
+}
+
+#[test]
+fn another_bundle_scores_a_finished_session_and_the_first_result_stays() {
+    let site = site_with(&film());
+    let folder = tempfile::tempdir().unwrap();
+    let other = other_bundle(folder.path());
+    let export = |table: &str, more: &[&str]| output_of(site.command("export").arg(table).args(more));
+    let certificate = || -> serde_json::Value {
+        serde_json::from_str(&output_of(site.command("certify").args(["1", "--format", "json"]))).unwrap()
+    };
+    let tables = || ["cells", "tracks", "samples", "frames"].map(|table| export(table, &[]));
+    let (before, hash) = (tables(), certificate()["results_sha256"].clone());
+    let scored = site.count("SELECT count(*) FROM inferences");
+
+    let reprocess = || output_of(site.command("reprocess").arg("1").arg("--bundle").arg(&other));
+    let said_first = reprocess();
+    assert!(!said_first.starts_with("0 frames") && said_first.contains("0 left out"), "{said_first}");
+    assert!(reprocess().starts_with("0 frames"), "a second time there is nothing to do");
+    assert_eq!(site.count("SELECT count(*) FROM inferences"), 2 * scored);
+    assert_eq!(tables(), before, "what was there is there, to the last digit");
+    let after = certificate();
+    assert_eq!(after["results_sha256"], hash);
+    assert_eq!(after["later_scores"][0]["cells"], scored);
+    assert!(!output_of(site.command("status").arg("--json")).is_empty());
+
+    let theirs = export("cells", &["--scored-by", "2"]);
+    assert_eq!(theirs.lines().count(), before[0].lines().count());
+    assert_ne!(theirs, before[0]);
+    let samples = export("samples", &["--scored-by", "2"]);
+    assert!(samples.lines().nth(1).unwrap().contains(",undecided,"), "the samples are called, too: {samples}");
+    // The sums of a track are those of its cells.
+    let wrong = "SELECT count(*) FROM track_scores WHERE abs(logit_sum - (SELECT coalesce(sum(logit), 0.0) FROM cells
+        JOIN inferences USING (cell_id) WHERE cells.track_id = track_scores.track_id AND withheld IS NULL
+        AND inferences.bundle_id = track_scores.bundle_id)) > 1e-9 OR (score IS NULL) <> (scored_count = 0)";
+    assert_eq!(site.count(wrong), 0);
+
+    let verify = |more: &[&str]| site.command("verify").arg("1").args(more).output().unwrap();
+    assert!(verify(&[]).status.success() && verify(&["--scored-by", "2"]).status.success());
+    change(
+        &site,
+        "UPDATE inferences SET logit = logit + 1e-9 WHERE bundle_id = 2 AND cell_id = (SELECT min(cell_id) FROM inferences)",
+    );
+    assert!(verify(&[]).status.success(), "the first bundle's scores are untouched");
+    assert!(said(&verify(&["--scored-by", "2"])).contains("logit: stored"));
+    let unknown = site.command("export").args(["cells", "--scored-by", "nobody"]).output().unwrap();
+    assert!(!unknown.status.success() && said(&unknown).contains("is not in the database"), "{}", said(&unknown));
+}
+
+#[test]
+fn story_of_a_cell_is_a_folder_with_a_page_its_pictures_and_its_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("bundle");
+    output_of(cytowatch().args(["model", "untrained"]).arg(&own));
+    let site = Site::with_bundle(&own, "");
+    film().iter().for_each(|frame| write_whole(&site.folder(), frame));
+    site.backfill();
+    let cell = site.count(
+        "SELECT cell_id FROM cells JOIN inferences USING (cell_id) JOIN tracks USING (track_id)
+         ORDER BY tracks.cell_count DESC, cell_id LIMIT 1",
+    );
+    let out = folder.path().join("cell");
+    let explain = || {
+        let mut command = cytowatch();
+        command.args(["explain", "cell", &cell.to_string(), "--config"]).arg(site.config());
+        output_of(command.arg("--out").arg(&out))
+    };
+    let story = || -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(out.join("explain.json")).unwrap()).unwrap()
+    };
+    explain();
+    let first = story();
+    assert_eq!(first["cell_id"], cell);
+    assert!(first["series"].as_array().unwrap().len() > 3 && first["nearest"].as_array().unwrap().is_empty());
+    assert_eq!(first["strip"].as_array().unwrap().len(), 9);
+    let page = std::fs::read_to_string(out.join("index.html")).unwrap();
+    for part in page.split("src=\"").skip(1) {
+        let file = part.split('"').next().unwrap();
+        assert!(out.join(file).is_file(), "the page shows {file}, which is not there");
+    }
+    assert!(page.contains("explain references") && page.contains("simulated cells"), "{page}");
+
+    // With reference cells, the nearest is the cell itself: it is one of them.
+    let crops = folder.path().join("crops");
+    std::fs::create_dir(&crops).unwrap();
+    std::fs::copy(out.join("crop.png"), crops.join("itself.png")).unwrap();
+    std::fs::copy(out.join("strip_01.png"), crops.join("another.png")).unwrap();
+    output_of(
+        cytowatch()
+            .args(["explain", "references", "--engine", "rten", "--crops"])
+            .arg(&crops)
+            .arg("--bundle")
+            .arg(&own),
+    );
+    explain();
+    let nearest = &story()["nearest"][0];
+    assert_eq!(nearest["name"], "itself");
+    assert!(nearest["distance"].as_f64().unwrap() < 1e-3, "{nearest}");
+    assert!(output_of(cytowatch().args(["model", "check"]).arg(&own)).contains("sha256"), "the bundle is still whole");
 }

@@ -102,6 +102,12 @@ async fn numbers_are_those_that_were_seeded() {
     assert_eq!(of("expected") + of("surplus"), of("received") + of("missing"));
     assert_eq!(certificate["unexplained"].as_i64().unwrap(), of("missing") + of("open"));
     assert_eq!(certificate["complete"], certificate["unexplained"] == 0);
+    let drift = server.get("/api/v1/drift").await.json();
+    for day in drift.as_array().unwrap() {
+        assert!(["steady", "drifted", "cannot_say"].contains(&day["verdict"].as_str().unwrap()), "{day}");
+        assert!(day["text"].as_str().unwrap().starts_with("Ti2-incubator, "), "{day}");
+    }
+    assert!(!drift.as_array().unwrap().is_empty());
     server.stop().await;
 }
 

@@ -91,7 +91,9 @@ pub struct DayDrift {
     pub samples: Vec<AlignedSample>,
 }
 
-/// Every day against the training set and the up to seven days before on the same instrument; with `on_reference` (then the
+/// Every day against the training set and the up to seven days before on the same instrument.
+///
+/// With `on_reference` (then the
 /// days' fields are those of the reference sample alone) against the first day that shows the reference sample instead.
 pub fn course(
     days: &[DayFacts],

@@ -131,7 +131,9 @@ fn merged_moments_are_those_of_all_values() {
     let values = [3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0];
     let of = |values: &[f64]| {
         let mut moments = Moments::default();
-        values.iter().for_each(|value| moments.add(*value));
+        for value in values {
+            moments.add(*value);
+        }
         moments
     };
     let mut merged = Moments::default();

@@ -9,6 +9,9 @@ const MOST_FRAMES: usize = 6_000;
 const MOST_STEPS: usize = 400;
 /// Fewer frames than this say nothing about noise and stays.
 const FEWEST_FRAMES: usize = 100;
+/// What lasts longer than this is no noise: it could not be told from a stay of half an hour, and a clean film would be explained
+/// by noise that never forgets instead of by states.
+const LONGEST_NOISE_MIN: f64 = 10.0;
 /// How far each parameter may reasonably lie from the start: the middle in gaps, the others in natural logarithms.
 const BELIEF_SD: [f64; 6] = [1.0, 0.7, 0.7, 1.0, 1.0, 0.7];
 
@@ -76,7 +79,7 @@ fn at(start: &Dynamics, position: &[f64; 6]) -> Dynamics {
         high_logit: middle + half,
         offset_sd: start.offset_sd * offset.exp(),
         noise_sd: start.noise_sd * noise.exp(),
-        noise_min: start.noise_min * noise_time.exp(),
+        noise_min: (start.noise_min * noise_time.exp()).min(LONGEST_NOISE_MIN),
         stay_min: start.stay_min * stay.exp(),
     }
 }

@@ -41,14 +41,14 @@ async fn enter(
 /// Two fields; times 0..4 of field `1` and 0..3 of field `2` analysed, with one withheld score per frame.
 async fn filled(store: &Store) -> (BundleId, RunId) {
     let bundle = store.register_bundle(&"b".repeat(64), "simulated", "1.0.0", 500).await.unwrap();
-    let facts = crate::store::ledger::RunFacts {
+    let facts = crate::store::runs::RunFacts {
         started_unix_ms: 900,
         host: "scope".to_owned(),
         settings_json: "{}".to_owned(),
         settings_sha256: "5".repeat(64),
         bundle,
         engine: "ort".to_owned(),
-        purpose: crate::store::ledger::Purpose::Frames,
+        purpose: crate::store::runs::Purpose::Frames,
     };
     let run = store.begin_run(&facts).await.unwrap();
     for (fov, times) in [("1", 4), ("2", 3)] {
