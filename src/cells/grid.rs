@@ -127,7 +127,10 @@ impl Grid {
     }
 
     /// Convolved with a symmetric kernel given from its centre outwards, along both axes.
-    #[expect(clippy::indexing_slicing, reason = "padded rows are width + 2 * radius long, lines are clamped to the grid")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "padded rows are width + 2 * radius long, lines are clamped to the grid"
+    )]
     fn convolved(&self, half: &[f32]) -> Self {
         let (width, radius) = (self.width, half.len() - 1);
         let mut across = vec![0.0_f32; self.values.len()];
@@ -208,7 +211,8 @@ fn weigh<'a>(output: &mut [f32], half: &[f32], sides: impl Fn(usize) -> (&'a [f3
         *block = sum;
     }
     for (value, x) in rest.iter_mut().zip(length / LANES * LANES..) {
-        *value = centre * middle[x] + pairs.iter().map(|(weight, left, right)| weight * (left[x] + right[x])).sum::<f32>();
+        *value =
+            centre * middle[x] + pairs.iter().map(|(weight, left, right)| weight * (left[x] + right[x])).sum::<f32>();
     }
 }
 

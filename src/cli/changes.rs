@@ -77,7 +77,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             }
             changes += 1;
             let place = [track.sample.clone(), track.fov.clone(), track.track_number.to_string()];
-            let what = [format!("{:.1}", change.minute), change.to.name().to_owned(), format!("{:.3}", change.confidence)];
+            let what =
+                [format!("{:.1}", change.minute), change.to.name().to_owned(), format!("{:.3}", change.confidence)];
             table.row(&[place, what].concat())?;
         }
     }

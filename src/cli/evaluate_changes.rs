@@ -1,9 +1,7 @@
 //! `cytowatch evaluate changes`: changes of state against the simulator's known events.
 
 use super::say;
-use crate::evaluate::changes::{
-    FilmPlan, Judged, SHORTEST_STAY_MIN, TOLERANCE_MIN, judge, of_hallmarks, of_model,
-};
+use crate::evaluate::changes::{FilmPlan, Judged, SHORTEST_STAY_MIN, TOLERANCE_MIN, judge, of_hallmarks, of_model};
 use crate::infer::{EngineChoice, InferSettings, Model};
 use std::path::PathBuf;
 

@@ -196,8 +196,7 @@ fn of_the_feature(args: &Args, model: &Model, cells: &[CellMean]) -> anyhow::Res
         ))?;
     }
     let efficiency: Vec<f64> = cells.iter().map(|it| it.efficiency).collect();
-    let values: Vec<f64> =
-        cells.iter().map(|it| it.latent.get(feature - 1).copied().map_or(0.0, f64::from)).collect();
+    let values: Vec<f64> = cells.iter().map(|it| it.latent.get(feature - 1).copied().map_or(0.0, f64::from)).collect();
     let logits: Vec<f64> = cells.iter().map(|it| it.logit).collect();
     for (what, values) in [(format!("feature {feature}"), values), ("the score's logit".to_owned(), logits)] {
         let r = pearson(&values, &efficiency);

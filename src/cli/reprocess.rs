@@ -89,7 +89,9 @@ async fn all_frames(args: &Args, store: &Store) -> anyhow::Result<()> {
     }
     Caller::new(store.clone(), Arc::new(Live::new(unix_ms())), bundle, settings.call).look(Some(session)).await?;
     store.end_run(run, unix_ms()).await?;
-    say(&format!("{frames} frames with {cells} cells scored by {name}, {known} frames were before, {left_out} left out"))?;
+    say(&format!(
+        "{frames} frames with {cells} cells scored by {name}, {known} frames were before, {left_out} left out"
+    ))?;
     if left_out > 0 {
         bail!("{left_out} frames could not be scored by {name}");
     }

@@ -61,7 +61,8 @@ pub struct Judged {
 pub fn judge(films: &[Filmed], least_confidence: f64) -> Result<Judged, dynamics::FitError> {
     let frames: Vec<Vec<LogitAt>> = films.iter().map(|film| film.frames.clone()).collect();
     let dynamics = dynamics::fit(&Dynamics::default(), &frames)?;
-    let mut judged = Judged { dynamics, films: films.len(), matched: Matched::default(), still: 0, reported_on_still: 0 };
+    let mut judged =
+        Judged { dynamics, films: films.len(), matched: Matched::default(), still: 0, reported_on_still: 0 };
     for film in films {
         let mut reported = follow(&dynamics, &film.frames).transitions;
         reported.retain(|change| change.confidence >= least_confidence);
@@ -181,7 +182,9 @@ pub fn of_model(model: &mut Model, plan: FilmPlan, progress: &mut dyn FnMut(usiz
     let pairs = panel.pairs();
     let mut films = Vec::new();
     for field in 0..plan.fields {
-        let Some(&(day, tumour)) = pairs.get(field * pairs.len() / plan.fields.max(1) % pairs.len().max(1)) else { break };
+        let Some(&(day, tumour)) = pairs.get(field * pairs.len() / plan.fields.max(1) % pairs.len().max(1)) else {
+            break;
+        };
         let base = SceneSettings {
             width_px: 640,
             height_px: 640,

@@ -40,10 +40,8 @@ impl Light {
         let background = f64::from(ring_median(&counts, side_px)?);
         let darkest = counts.iter().copied().fold(f32::INFINITY, f32::min);
         let brightest = counts.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        (background > 0.0 && darkest.is_finite() && brightest > darkest).then(|| Self {
-            darkest: f64::from(darkest) / background,
-            brightest: f64::from(brightest) / background,
-        })
+        (background > 0.0 && darkest.is_finite() && brightest > darkest)
+            .then(|| Self { darkest: f64::from(darkest) / background, brightest: f64::from(brightest) / background })
     }
 }
 
@@ -128,7 +126,13 @@ mod tests {
             });
             let inside = x.hypot(y) < 10.0;
             let bright = inside && index % 5 < 2;
-            if bright { 0.2 + grain } else if inside || on_arm { 0.2 } else { 0.4 }
+            if bright {
+                0.2 + grain
+            } else if inside || on_arm {
+                0.2
+            } else {
+                0.4
+            }
         };
         Crop::new((0..CROP_SIDE_PX * CROP_SIDE_PX).map(pixel).collect()).unwrap()
     }

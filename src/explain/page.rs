@@ -139,7 +139,9 @@ fn strip(story: &Story) -> String {
     let rises = |slope: Option<f64>, unit: &str| {
         slope.map_or_else(
             || "cannot be measured".to_owned(),
-            |it| format!("{} by {:.3}{unit} per standard deviation", if it > 0.0 { "rises" } else { "falls" }, it.abs()),
+            |it| {
+                format!("{} by {:.3}{unit} per standard deviation", if it > 0.0 { "rises" } else { "falls" }, it.abs())
+            },
         )
     };
     let rows: String = (story.strip.iter())
@@ -147,7 +149,10 @@ fn strip(story: &Story) -> String {
             let hallmarks = it.hallmarks.map_or_else(
                 || "<td>-</td><td>-</td><td>-</td>".to_owned(),
                 |h| {
-                    format!("<td>{:.1}</td><td>{:.3}</td><td>{:.0}</td>", h.protrusion_total_um, h.scattering, h.area_um2)
+                    format!(
+                        "<td>{:.1}</td><td>{:.3}</td><td>{:.0}</td>",
+                        h.protrusion_total_um, h.scattering, h.area_um2
+                    )
                 },
             );
             format!(
@@ -196,13 +201,16 @@ fn chart(title: &str, points: &[(f64, Option<f64>)], range: Option<(f64, f64)>, 
     let y = |value: f64| height - 18.0 - (value - low) / (high - low) * (height - 40.0);
     let mut lines = String::new();
     for part in points.split(|it| it.1.is_none()) {
-        let line: Vec<String> =
-            part.iter().filter_map(|it| Some(format!("{:.1},{:.1}", x(it.0), y(it.1?)))).collect();
+        let line: Vec<String> = part.iter().filter_map(|it| Some(format!("{:.1},{:.1}", x(it.0), y(it.1?)))).collect();
         // Writing into a string cannot fail.
-        let _written =
-            write!(lines, "<polyline fill=\"none\" stroke=\"#1b5fa8\" stroke-width=\"1.5\" points=\"{}\"/>", line.join(" "));
+        let _written = write!(
+            lines,
+            "<polyline fill=\"none\" stroke=\"#1b5fa8\" stroke-width=\"1.5\" points=\"{}\"/>",
+            line.join(" ")
+        );
         if let ([only], Some(value)) = (part, part.first().and_then(|it| it.1)) {
-            let _written = write!(lines, "<circle r=\"2\" fill=\"#1b5fa8\" cx=\"{:.1}\" cy=\"{:.1}\"/>", x(only.0), y(value));
+            let _written =
+                write!(lines, "<circle r=\"2\" fill=\"#1b5fa8\" cx=\"{:.1}\" cy=\"{:.1}\"/>", x(only.0), y(value));
         }
     }
     let mark = here.map_or_else(String::new, |at| {

@@ -103,7 +103,8 @@ pub fn read(folder: &Path, identity: &str) -> Result<Vec<Reference>, ExplainErro
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(ExplainError::Read { path, source }),
     };
-    let sheet = fs::read(folder.join(SHEET)).map_err(|source| ExplainError::Read { path: folder.join(SHEET), source })?;
+    let sheet =
+        fs::read(folder.join(SHEET)).map_err(|source| ExplainError::Read { path: folder.join(SHEET), source })?;
     let sheet = picture::decode_gray(&sheet, LARGEST_SHEET_BYTES)?;
     if sheet.width_px() != COLUMNS * THUMBNAIL_PX {
         return Err(refused("its pictures have another width"));

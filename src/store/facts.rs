@@ -4,8 +4,8 @@ use super::query::statements;
 use super::{StoreError, doing};
 use crate::id::SessionId;
 use crate::sample::certificate::{
-    AlertFacts, BundleFacts, CellFacts, Certificate, Expectation, FovFacts, LaterScores, Reason, RunFacts, SessionFacts,
-    TimeFacts, certify,
+    AlertFacts, BundleFacts, CellFacts, Certificate, Expectation, FovFacts, LaterScores, Reason, RunFacts,
+    SessionFacts, TimeFacts, certify,
 };
 use sha2::{Digest as _, Sha256};
 use sqlx::sqlite::{SqlitePool, SqliteRow};

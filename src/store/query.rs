@@ -11,6 +11,8 @@ mod sample;
 mod session;
 mod watchful;
 
+pub use super::facts::certificate;
+pub use super::series::drift;
 pub use cell::{CellDetail, CellInFrame, TrackCell, TrackDetail, TrackSummary, cell, cells_of_frame, track, tracks};
 pub use course::{LogitOfTrack, TrackLength, logits_of_track, long_tracks, session_of_track};
 pub use fov::{FovSummary, Gap, StateCounts, fov, fovs, gaps};
@@ -19,8 +21,6 @@ pub use frame::{
     frame_source, ledger, strip, waiting,
 };
 pub use sample::{SampleSummary, StandingCall, TrackLogit, TrendPoint, sample, samples, track_logits, trend};
-pub use super::facts::certificate;
-pub use super::series::drift;
 pub use session::{BundleSummary, SessionSummary, bundle, bundles_named, newest_commit, sessions};
 pub use watchful::{FovPulse, RecentQuality, failed_among_newest, fov_pulses, recent_quality, withheld_share};
 

@@ -164,7 +164,8 @@ pub async fn drift(
         .map(Option::flatten)
         .map_err(doing("look up a training set"))?;
     let unreadable = |error: serde_json::Error| StoreError::Unreadable { what: format!("a training set: {error}") };
-    let training: Option<TrainingSet> = stored.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()?;
+    let training: Option<TrainingSet> =
+        stored.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()?;
     let days = days(readers, bundle, reference_sample).await?;
     Ok(course(&days, training.as_ref(), reference_sample.is_some(), &DriftLimits::default()))
 }

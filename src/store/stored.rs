@@ -10,8 +10,8 @@ use crate::frame::FrameQuality;
 use crate::id::{BundleId, FovId, FrameId, RunId, SessionId, TimeIndex};
 use crate::units::PixelSize;
 use sha2::{Digest as _, Sha256};
-use sqlx::{FromRow, Row as _};
 use sqlx::sqlite::{SqlitePool, SqliteRow};
+use sqlx::{FromRow, Row as _};
 
 statements! {
     /// Fields of view in one piece, in time order: the order in which they were linked.

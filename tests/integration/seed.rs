@@ -371,21 +371,23 @@ async fn calls(tx: &mut SqliteConnection, scale: Scale) {
         (3, "undecided", "not_settled", 0.54, 0.45, 0.62, Some(34), None),
     ];
     for (sample, verdict, reason, score, low, high, needed, since) in rows {
-        sqlx::query("INSERT INTO calls VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0.08, ?9, NULL, ?10, NULL, NULL, ?11, '{}')")
-            .bind(sample)
-            .bind(verdict)
-            .bind(reason)
-            .bind(score)
-            .bind(low)
-            .bind(high)
-            .bind(scale.cells_per_fov * scale.fovs_per_sample)
-            .bind(scale.fovs_per_sample)
-            .bind(needed)
-            .bind(since)
-            .bind(scale.end_unix_ms)
-            .execute(&mut *tx)
-            .await
-            .unwrap();
+        sqlx::query(
+            "INSERT INTO calls VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0.08, ?9, NULL, ?10, NULL, NULL, ?11, '{}')",
+        )
+        .bind(sample)
+        .bind(verdict)
+        .bind(reason)
+        .bind(score)
+        .bind(low)
+        .bind(high)
+        .bind(scale.cells_per_fov * scale.fovs_per_sample)
+        .bind(scale.fovs_per_sample)
+        .bind(needed)
+        .bind(since)
+        .bind(scale.end_unix_ms)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
     }
 }
 

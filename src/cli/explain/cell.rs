@@ -157,7 +157,8 @@ async fn whole_track(
 ) -> anyhow::Result<(TrackDetail, Vec<TrackCell>)> {
     let (mut cells, mut after) = (Vec::new(), None);
     loop {
-        let page = query::track(readers, Some(bundle), track, after, LARGEST_PAGE).await?.context("the track is gone")?;
+        let page =
+            query::track(readers, Some(bundle), track, after, LARGEST_PAGE).await?.context("the track is gone")?;
         cells.extend(page.cells.items.iter().cloned());
         after = page.cells.next_cursor.as_deref().and_then(query::Cursor::parse);
         if after.is_none() {
@@ -203,7 +204,10 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
     let cutter = Cutter::new(known.pixel_size);
     let cut = |(detail, plane): &(CellDetail, Plane)| cutter.cut(plane, centre(detail));
     let Some(cell_crop) = cut(own) else {
-        bail!("cell {} lies so near the frame's edge that it has no crop: nothing was scored and nothing can be explained", args.cell)
+        bail!(
+            "cell {} lies so near the frame's edge that it has no crop: nothing was scored and nothing can be explained",
+            args.cell
+        )
     };
     let series = series(&args.out, known, &cut)?;
     let found = reconstruct(model, std::slice::from_ref(&cell_crop))?;

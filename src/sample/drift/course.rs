@@ -170,7 +170,11 @@ fn in_words(today: &DayFacts, reports: &[DriftReport]) -> (DriftVerdict, String)
     }
     let judged: Vec<&DriftReport> = reports.iter().filter(|it| !it.shifts.is_empty()).collect();
     if judged.is_empty() {
-        let why = if reports.is_empty() { "nothing to compare with" } else { "fewer than two fields of view hold scored cells" };
+        let why = if reports.is_empty() {
+            "nothing to compare with"
+        } else {
+            "fewer than two fields of view hold scored cells"
+        };
         return (DriftVerdict::CannotSay, format!("{place}: cannot say, {why}."));
     }
     (DriftVerdict::Steady, format!("{place}: no drift against {}.", names(&judged)))

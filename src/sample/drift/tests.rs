@@ -101,11 +101,12 @@ fn too_little_reference_is_refused() {
 
 #[test]
 fn course_of_days_is_told_in_sentences_and_a_reference_sample_brings_scores_back() {
-    let mut days: Vec<DayFacts> = [("2026-03-13", 0.0, 1000.0), ("2026-03-14", 0.1, 1010.0), ("2026-03-15", 1.2, 800.0)]
-        .iter()
-        .zip(20..)
-        .map(|((name, shift, light), seed)| day(name, 10, 30, (*shift, *light), seed))
-        .collect();
+    let mut days: Vec<DayFacts> =
+        [("2026-03-13", 0.0, 1000.0), ("2026-03-14", 0.1, 1010.0), ("2026-03-15", 1.2, 800.0)]
+            .iter()
+            .zip(20..)
+            .map(|((name, shift, light), seed)| day(name, 10, 30, (*shift, *light), seed))
+            .collect();
     for (day, logit) in days.iter_mut().zip([0.0, 0.1, 1.2]) {
         day.tracks = vec![TrackOfDay { sample: "s/m1".to_owned(), mean_logit: logit }; 40];
     }

@@ -10,8 +10,7 @@ use crate::serve::problem::Problem;
 use crate::status::{DiskSpace, StatusReport, disk_space, unix_ms};
 use crate::store::alerts::{self, AlertRow};
 use crate::store::query::{
-    self, BundleSummary, FailureGroup, FovSummary, FrameInStrip, Gap, Page, SessionSummary, TrackSummary,
-    WaitingGroup,
+    self, BundleSummary, FailureGroup, FovSummary, FrameInStrip, Gap, Page, SessionSummary, TrackSummary, WaitingGroup,
 };
 use axum::Router;
 use axum::extract::State;
