@@ -223,6 +223,7 @@ pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)
         folder: Some(Arc::clone(&folder)),
         live: Arc::clone(&live),
         read_frame: pipeline::reread::door(settings.watch.folder.clone()),
+        explain: Some(pipeline::explainer::door(settings.infer.bundle.clone())),
         metrics: Some(metrics),
     };
     let state = ServeState::new(parts, &settings.serve)?;

@@ -199,8 +199,8 @@ const HISTOGRAMS: &[Described] = &[
     ("cytowatch_frame_latency_seconds", Unit::Seconds, "File closed to result committed."),
     ("cytowatch_stage_duration_seconds", Unit::Seconds, "One piece of work of a stage."),
     ("cytowatch_scan_duration_seconds", Unit::Seconds, "One look at the watched folder."),
-    ("cytowatch_batch_size_cells", Unit::Count, "Cells in a batch of the model."),
-    ("cytowatch_model_duration_seconds", Unit::Seconds, "One run of the model."),
+    ("cytowatch_batch_size_cells", Unit::Count, "Cells of one frame that the model looks at in one go."),
+    ("cytowatch_model_duration_seconds", Unit::Seconds, "The model over the cells of one frame."),
 ];
 
 #[cfg(test)]

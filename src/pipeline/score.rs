@@ -38,9 +38,13 @@ pub(super) fn describe(
 ) -> Result<Vec<Option<Inference>>, (&'static str, String)> {
     let has_crop: Vec<bool> = cells.iter().map(|cell| cell.crop.is_some()).collect();
     let crops: Vec<Crop> = cells.iter_mut().filter_map(|cell| cell.crop.take()).collect();
+    let began = monotonic_now();
     let described = catch_unwind(AssertUnwindSafe(|| model.describe(&crops)))
         .map_err(|panic| ("defect", panic_text(panic.as_ref())))?
         .map_err(|error| (error.code(), super::chain(&error)))?;
+    if !crops.is_empty() {
+        crate::metrics::batch_ran(crops.len(), began.elapsed());
+    }
     let mut described = described.into_iter();
     Ok(has_crop.into_iter().map(|has| if has { described.next() } else { None }).collect())
 }

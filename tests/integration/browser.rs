@@ -152,6 +152,13 @@ impl Browser {
         decode_base64(shot["data"].as_str().unwrap())
     }
 
+    /// The upper left of the page, `scale` times as large, as PNG.
+    pub(crate) fn picture_of(&mut self, width_px: u32, height_px: u32, scale: f64) -> Vec<u8> {
+        let clip = json!({ "x": 0, "y": 0, "width": width_px, "height": height_px, "scale": scale });
+        let shot = self.command("Page.captureScreenshot", json!({ "captureBeyondViewport": true, "clip": clip }));
+        decode_base64(shot["data"].as_str().unwrap())
+    }
+
     /// One text frame, masked as clients must.
     fn send(&mut self, text: &str) {
         let mask = [7_u8, 21, 42, 99];

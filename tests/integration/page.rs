@@ -5,8 +5,12 @@
 use crate::browser::Browser;
 use crate::seed::{Scale, frame_id};
 use crate::server::{SMALL, TestServer};
+use crate::support;
 use cytowatch::id::SampleId;
+use cytowatch::serve::ServeSettings;
 use cytowatch::serve::live::Event;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 /// Views, and what must be seen in each.
 fn views() -> [(&'static str, String, &'static str); 5] {
@@ -30,7 +34,9 @@ fn views() -> [(&'static str, String, &'static str); 5] {
         (
             "cell",
             format!("cell/{cell}"),
-            "document.querySelectorAll('.crops img').length === 16 && document.querySelectorAll('.facts dd').length === 10",
+            "document.querySelectorAll('.crops img').length === 16 && document.querySelectorAll('.facts dd').length === 10
+                && document.querySelectorAll('.explained figcaption > span').length === 7 && document.querySelector('.path-plot') !== null
+                && /lasting change|Changed its state|cannot be told/.test(document.body.innerText)",
         ),
         (
             "health",
@@ -118,10 +124,119 @@ async fn the_page_is_live_and_comes_back_by_itself() {
         browser.ask("location.hash = document.activeElement.getAttribute('href'); 0");
         browser.wait_until("document.querySelector('.cropbox') !== null");
     });
+    let address = server.address;
     server.stop().await;
     tokio::task::block_in_place(|| {
         browser.wait_until("document.getElementById('link').textContent === 'reconnecting'");
     });
+    let again = TestServer::start_with(SMALL, |_| ServeSettings { listen: address, ..ServeSettings::default() }).await;
+    tokio::task::block_in_place(|| {
+        browser.wait_until("document.getElementById('link').textContent === 'live'");
+        browser.wait_until("document.querySelector('.cropbox') !== null");
+    });
+    again.stop().await;
+}
+
+/// Colours of the score seen with each kind of colour vision (Machado, Oliveira and Fernandes 2009, severity 1): quarters of the scale
+/// must stay far apart in CIE L*a*b*. Gives the smallest distances.
+const COLOURS_APART: &str = "(async () => {
+    const { colour } = await import('/assets/scale.js');
+    const kinds = {
+        usual: [1, 0, 0, 0, 1, 0, 0, 0, 1],
+        protan: [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998],
+        deutan: [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.011820, 0.042940, 0.968881],
+        tritan: [1.255528, -0.076749, -0.178779, -0.078411, 0.930809, 0.147602, 0.004733, 0.691367, 0.303900],
+    };
+    const linear = (v) => { const x = v / 255; return x <= 0.04045 ? x / 12.92 : ((x + 0.055) / 1.055) ** 2.4; };
+    const times = (m, v) => [0, 1, 2].map((row) => m[3 * row] * v[0] + m[3 * row + 1] * v[1] + m[3 * row + 2] * v[2]);
+    const lab = (rgb) => {
+        const xyz = times([0.4124, 0.3576, 0.1805, 0.2126, 0.7152, 0.0722, 0.0193, 0.1192, 0.9505], rgb.map((v) => Math.min(1, Math.max(0, v))));
+        const f = xyz.map((v, i) => v / [0.9505, 1, 1.089][i]).map((v) => v > 0.008856 ? Math.cbrt(v) : 7.787 * v + 16 / 116);
+        return [116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])];
+    };
+    const seen = (score, kind) => lab(times(kinds[kind], colour(score).match(/[0-9]+/g).map(Number).map(linear)));
+    const apart = (a, b, kind) => { const [p, q] = [seen(a, kind), seen(b, kind)]; return Math.hypot(...p.map((v, i) => v - q[i])); };
+    const found = {};
+    for (const kind of Object.keys(kinds)) {
+        const pairs = [];
+        for (let a = 0; a <= 4; a += 1) for (let b = a + 1; b <= 4; b += 1) pairs.push(apart(a / 4, b / 4, kind));
+        found[kind] = Math.round(Math.min(...pairs));
+    }
+    return found;
+})()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scores_are_told_apart_with_every_kind_of_colour_vision() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = TestServer::start(Scale { times: 2, ..SMALL }).await;
+    tokio::task::block_in_place(|| {
+        browser.open(&format!("http://{}/", server.address), 1280, "light");
+        browser.wait_until("document.querySelector('.legend') !== null");
+        let apart = browser.ask(COLOURS_APART);
+        println!("smallest distances between quarters of the scale: {apart}");
+        for kind in ["usual", "protan", "deutan", "tritan"] {
+            assert!(apart[kind].as_i64().unwrap() >= 15, "{apart}");
+        }
+    });
+    server.stop().await;
+}
+
+/// Pictures of the README: the demo as anybody starts it, photographed once there is something to see.
+/// `CYTOWATCH_SCREENSHOTS=docs/pictures cargo test --test integration -- page::every_picture`
+#[test]
+fn every_picture_of_the_readme_shows_the_running_demo() {
+    let Some(folder) = std::env::var_os("CYTOWATCH_SCREENSHOTS").map(std::path::PathBuf::from) else {
+        println!("skipped: CYTOWATCH_SCREENSHOTS does not name a folder");
+        return;
+    };
+    let Some(mut browser) = Browser::start() else { return };
+    let kept = tempfile::tempdir().unwrap();
+    let mut demo = support::cytowatch()
+        .args(["demo", "--offline", "--interval-s", "4", "--fields", "2", "--cells", "14", "--seconds", "900", "--dir"])
+        .arg(kept.path().join("demo"))
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(demo.stdout.take().unwrap()).lines();
+    let page = lines.find_map(|line| line.unwrap().strip_prefix("page ").map(|rest| rest.trim().to_owned())).unwrap();
+    // Its progress must not fill the pipe.
+    let told = std::thread::spawn(move || lines.count());
+    let address = page.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    support::wait_for("a track of seventy frames", || {
+        let tracks = support::get_json(&address, "/api/v1/fovs/1/tracks?limit=500");
+        let long = |track: &serde_json::Value| track["scored_count"].as_i64() > Some(70);
+        tracks["items"].as_array()?.iter().any(long).then_some(())
+    });
+    let fov = support::get_json(&address, "/api/v1/fovs/1");
+    let frame = support::get_json(&address, &format!("/api/v1/frames/{}", fov["newest_frame_id"]));
+    let scored = |cell: &&serde_json::Value| cell["score"].is_number() && cell["protrusion_count"] != 0;
+    let cell = frame["cells"].as_array().unwrap().iter().find(scored).unwrap()["cell_id"].clone();
+    for (name, route, whole, height) in [
+        (
+            "live",
+            String::new(),
+            "document.querySelectorAll('.viewer .outline').length > 5 && document.querySelectorAll('.sample .plot').length === 4",
+            1010,
+        ),
+        (
+            "cell",
+            format!("cell/{cell}"),
+            "document.querySelector('.explained img')?.complete && document.querySelectorAll('.crops img').length === 16",
+            1010,
+        ),
+    ] {
+        browser.open(&format!("{page}#/{route}"), 1280, "light");
+        browser.wait_until(whole);
+        browser.wait_until("document.querySelector('.viewer image')?.getAttribute('href') !== null && document.getElementById('link').textContent === 'live'");
+        // The picture behind the outlines is painted after it was fetched.
+        browser.ask("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 500)))");
+        std::fs::write(folder.join(format!("{name}.png")), browser.picture_of(1280, height, 0.6)).unwrap();
+    }
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    told.join().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -67,6 +67,7 @@ pub(crate) fn moving_status() -> Arc<Status> {
         [(Stage::Admit, 0, 64), (Stage::Cells, 0, 8), (Stage::Infer, 0, 4), (Stage::Record, 0, 16)]
     {
         status.set_queue(stage, depth, capacity);
+        status.begin(stage);
         status.add_work(stage, Duration::from_millis(4800), 553);
     }
     status.count(|counts| {

@@ -33,9 +33,10 @@ const context = {
 function drawFrame() {
   const session = status?.session;
   document.getElementById("where").textContent = session ? `${session.name} · ${session.instrument}` : status?.daemon?.folder ?? "";
-  document.title = session ? `${session.name} · cytowatch` : "cytowatch";
-  const [name] = route();
+  const [name, rest] = route();
   const here = name === "cell" ? "field" : name;
+  const called = name === "cell" ? `Cell ${rest[0] ?? ""}` : TABS.find(([path]) => path === name)?.[1];
+  document.title = [called, session?.name, "cytowatch"].filter(Boolean).join(" · ");
   swap(document.getElementById("tabs"), TABS.map(([path, text]) => h("a", { href: `#/${path}`, "aria-current": path === here ? "page" : null, "data-key": `tab-${path}` }, text)));
   swap(document.getElementById("banner"), (status?.open_alerts ?? []).filter((alert) => alert.severity !== "info" || status.now_unix_ms - alert.raised_unix_ms < NEWS_MS).slice(-3).map((alert) =>
     h("div", { class: `alert ${alert.severity}` }, h("strong", {}, words(alert.rule)), h("span", {}, alert.text), h("time", {}, `since ${ago(alert.raised_unix_ms, status.now_unix_ms).replace(" ago", "")}`))));

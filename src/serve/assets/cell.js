@@ -134,9 +134,9 @@ export function cellView(root, context, [cellId]) {
               h("img", { src: `/api/v1/cells/${one.cell_id}/crop.png`, alt: "", width: 84, height: 84, loading: "lazy", style: { borderColor: one.score === null ? "transparent" : colour(one.score) } }), `t${one.time_index}`)))),
           panel("What drives the score", h("span", { class: "hint push" }, "the model's own view"), why),
           cells.length > 1 && h("div", { class: "halves" }, hallmark(cells, "Pseudopodial extensions", (one) => one.protrusion_total_um, "summed length, µm", cell.time_index), hallmark(cells, "Light scattering", (one) => one.scattering, "relative to the background", cell.time_index))),
-        h("div", { class: "stack first-on-phone" },
-          panel(`At t${cell.time_index}`, h("span", { class: "hint push" }, `${CROP_UM} µm`), crop(cell)),
-          panel("Score", null, h("div", { class: "body" }, verdict(cell, track))),
+        h("div", { class: "stack side" },
+          h("div", { class: "stack first-on-phone" }, panel(`At t${cell.time_index}`, h("span", { class: "hint push" }, `${CROP_UM} µm`), crop(cell)),
+            panel("Score", null, h("div", { class: "body" }, verdict(cell, track)))),
           panel("Shape and hallmarks", null, h("div", { class: "body" }, facts(cell))),
           cells.length > 1 && path(cells, cell), kin)));
     drawScore(null);

@@ -31,7 +31,7 @@ function cellTable(cells) {
   if (cells.length === 0) return empty("No cells in this frame", null, true);
   return h("div", { class: "scroll tall" }, h("table", { class: "table" },
     h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Cell"), h("th", { scope: "col" }, "Score"), h("th", { scope: "col", class: "num" }, "Area"))),
-    h("tbody", {}, cells.map((cell) => h("tr", {},
+    h("tbody", {}, [...cells].sort((a, b) => (a.track_number ?? 1e9) - (b.track_number ?? 1e9)).map((cell) => h("tr", {},
       h("th", { scope: "row" }, h("a", { href: `#/cell/${cell.cell_id}`, "data-key": `row-${cell.track_number ?? cell.number}` }, cell.track_number ?? `(${cell.number})`)),
       h("td", {}, unscored(cell) ? h("span", { class: "muted" }, words(unscored(cell))) : [h("i", { class: "dot", style: { background: colour(cell.score) } }), score(cell.score)]),
       h("td", { class: "num" }, measure(cell.area_um2, "µm²", 0)))))));

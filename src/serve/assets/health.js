@@ -76,7 +76,7 @@ export function healthView(root, context) {
       swap(drift, driftTable(await get("drift", signal)));
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      swap(drift, empty("Drift cannot be told here", `${error.message} \`cytowatch drift\` computes it as well.`, true));
+      swap(drift, empty("Drift cannot be told here", `${error.message.replace(/[.]?$/, ".")} \`cytowatch drift\` tells it as well.`, true));
     }
   }
 

@@ -50,7 +50,7 @@ const CODES = {
   touches_border: "cut off by the frame's edge",
   no_crop: "too near the frame's edge for a whole picture",
   pixel_size: "pixel size unknown or too coarse for the model",
-  not_scored: "not shown to the model",
+  not_scored: "no whole picture: too near the edge, or pixel size unknown",
   truncated: "file still being written",
   corrupt: "file not whole yet",
   growing: "file still growing",
