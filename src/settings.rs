@@ -7,6 +7,7 @@ use crate::alert::AlertSettings;
 use crate::infer::InferSettings;
 use crate::pipeline::PipelineSettings;
 use crate::sample::call::CallRule;
+use crate::sample::certificate::Expected;
 use crate::serve::ServeSettings;
 use crate::track::TrackSettings;
 use crate::units::PixelSize;
@@ -110,6 +111,8 @@ pub struct Settings {
     pub store: StoreSettings,
     /// The page and the API.
     pub serve: ServeSettings,
+    /// How many frames a session should have.
+    pub expected: Expected,
     /// When a sample is called high or low.
     pub call: CallRule,
     /// When somebody is told.

@@ -29,8 +29,8 @@ pub struct Args {
     /// How the certificate is written.
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Time points that every field of view should have; when absent, every field is expected at every time index between the
-    /// first and last that any field has.
+    /// Time points that every field of view should have; replaces expected.times of the session's own configuration. With neither,
+    /// every field is expected at every time index between the first and last that any field has.
     #[arg(long)]
     pub times: Option<u32>,
     /// Fields of view that there should be.
@@ -48,7 +48,7 @@ pub struct Args {
 /// written all the same; the exit code tells scripts).
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let database = args.stored.config.settings()?.store.database;
-    let expectation = args.times.map_or(Expectation::Seen, |times| Expectation::Configured { times, fovs: args.fovs });
+    let expectation = args.times.map(|times| Expectation::Configured { times, fovs: args.fovs });
     let certificate = super::block_on(async {
         let readers = store::open_read_only(&database).await?;
         let session = stored::session(&readers, &args.session).await?;

@@ -5,8 +5,8 @@ use crate::evaluate::changes::{FilmPlan, Judged, SHORTEST_STAY_MIN, TOLERANCE_MI
 use crate::infer::{EngineChoice, InferSettings, Model};
 use std::path::PathBuf;
 
-/// Standard deviations of a describer's frame noise that are tried on top of the true hallmarks, logits.
-const NOISES: [f64; 4] = [0.0, 0.5, 0.7, 1.0];
+/// A describer's frame noise that is tried on top of the true hallmarks, as a share of what a change moves the logit by.
+const NOISE_SHARES: [f64; 5] = [0.0, 0.25, 0.33, 0.5, 0.75];
 
 /// Arguments of `evaluate changes`.
 #[derive(Debug, clap::Args)]
@@ -46,9 +46,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     say(&format!(
         "changes between stays of {SHORTEST_STAY_MIN:.0} min or longer; found: right direction, within {TOLERANCE_MIN:.0} min"
     ))?;
-    for noise in NOISES {
+    for noise in NOISE_SHARES {
         let films = of_hallmarks(args.cells, args.minutes, noise, args.seed)?;
-        let name = format!("score driven by the true hallmarks, frame noise {noise:.1}");
+        let name = format!("score driven by the true hallmarks, frame noise {noise:.2} of a change");
         print(&name, &judge(&films, args.least_confidence)?)?;
     }
     let Some(bundle) = &args.bundle else { return Ok(()) };

@@ -176,6 +176,23 @@ pub enum Expectation {
     },
 }
 
+/// `[expected]`: how many frames a session should have; 0 where only the names can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expected {
+    /// Time points of every field of view.
+    pub times: u32,
+    /// Fields of view; without time points it says nothing.
+    pub fovs: u32,
+}
+
+impl From<Expected> for Expectation {
+    fn from(it: Expected) -> Self {
+        let known = |count: u32| (count > 0).then_some(count);
+        known(it.times).map_or(Self::Seen, |times| Self::Configured { times, fovs: known(it.fovs) })
+    }
+}
+
 /// Frames of one field of view, or of all: `expected = analysed + failed + skipped + open + missing - surplus`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Account {

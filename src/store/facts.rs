@@ -4,7 +4,7 @@ use super::query::statements;
 use super::{StoreError, doing};
 use crate::id::SessionId;
 use crate::sample::certificate::{
-    AlertFacts, BundleFacts, CellFacts, Certificate, Expectation, FovFacts, LaterScores, Reason, RunFacts,
+    AlertFacts, BundleFacts, CellFacts, Certificate, Expectation, Expected, FovFacts, LaterScores, Reason, RunFacts,
     SessionFacts, TimeFacts, certify,
 };
 use sha2::{Digest as _, Sha256};
@@ -91,6 +91,12 @@ statements! {
         JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id <> runs.bundle_id
         JOIN bundles ON bundles.bundle_id = inferences.bundle_id
         WHERE fields_of_view.session_id = ?1 GROUP BY bundles.bundle_id ORDER BY bundles.bundle_id";
+    EXPECTED = "
+        SELECT coalesce(json_extract(settings_json, '$.expected.times'), 0),
+            coalesce(json_extract(settings_json, '$.expected.fovs'), 0)
+        FROM runs WHERE run_id = (
+            SELECT max(frames.run_id) FROM frames JOIN fields_of_view ON fields_of_view.fov_id = frames.fov_id
+            WHERE fields_of_view.session_id = ?1)";
     /// Every result in an order that does not depend on when it was computed; of the bundle that scored first.
     RESULTS = "
         SELECT samples.name || '/' || fields_of_view.name AS fov, frames.time_index, coalesce(frames.channel, '') AS channel,
@@ -129,16 +135,29 @@ pub async fn sessions_named(readers: &SqlitePool, name: &str) -> Result<Vec<Name
     sqlx::query_as(SESSIONS_NAMED).bind(name).fetch_all(readers).await.map_err(doing("look up a session"))
 }
 
-/// The certificate of a session at this moment; `None` when there is no such session.
+/// What the configuration of the newest run that analysed frames of the session says about their number.
+async fn configured(readers: &SqlitePool, session: SessionId) -> Result<Expected, StoreError> {
+    const OPERATION: &str = "look up how many frames were expected";
+    let read = |row: &SqliteRow| Ok(Expected { times: number(row, 0)? as u32, fovs: number(row, 1)? as u32 });
+    let found = read_all(readers, (EXPECTED, &[session.0]), OPERATION, read).await?;
+    Ok(found.first().copied().unwrap_or_default())
+}
+
+/// The certificate of a session at this moment; `None` when there is no such session. What is expected comes from the configuration
+/// of its runs, and from the names where that is silent; `expectation` replaces both.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub async fn certificate(
     readers: &SqlitePool,
     session: SessionId,
-    expectation: Expectation,
+    expectation: Option<Expectation>,
     now_unix_ms: i64,
 ) -> Result<Option<Certificate>, StoreError> {
+    let expectation = match expectation {
+        Some(expectation) => expectation,
+        None => configured(readers, session).await?.into(),
+    };
     let facts = session_facts(readers, session, now_unix_ms).await?;
     Ok(facts.map(|facts| certify(facts, expectation, now_unix_ms)))
 }

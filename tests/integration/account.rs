@@ -73,6 +73,19 @@ fn certificate_is_complete_for_a_whole_session_and_names_the_frame_that_never_ca
     assert!(said(&lacking).contains("missing 1 at"), "{}", said(&lacking));
 }
 
+#[test]
+fn configured_number_of_time_points_is_what_a_certificate_expects() {
+    let frames = film();
+    let site = Site::new("[expected]\ntimes = 25");
+    frames.iter().for_each(|frame| write_whole(&site.folder(), frame));
+    site.backfill();
+    let lacking = site.command("certify").arg("1").output().unwrap();
+    assert!(!lacking.status.success());
+    assert!(said(&lacking).contains("configured: 25 time points per field"), "{}", said(&lacking));
+    assert!(said(&lacking).contains("NOT COMPLETE: 10 of 50"), "{}", said(&lacking));
+    assert!(output_of(site.command("certify").args(["1", "--times", "20"])).contains("COMPLETE: all 40"));
+}
+
 /// Another small bundle with random weights.
 fn other_bundle(folder: &Path) -> PathBuf {
     let bundle = folder.join("other");

@@ -149,7 +149,7 @@ impl Site {
                 name.trim_end_matches(']').clone_into(&mut section);
             } else {
                 let name: &'static str =
-                    ["alert", "instrument", "watch", "infer", "store", "serve", "pipeline", "track"]
+                    ["alert", "instrument", "watch", "infer", "store", "serve", "pipeline", "track", "expected"]
                         .into_iter()
                         .find(|name| *name == section)
                         .unwrap();

@@ -2,7 +2,7 @@
 
 use super::{Answer, Fresh, bundle_in_use};
 use crate::id::{FovId, SampleId, SessionId};
-use crate::sample::certificate::{Certificate, Expectation};
+use crate::sample::certificate::Certificate;
 use crate::serve::ServeState;
 use crate::serve::extract::{CursorParam, IdParam, Limit, ListParams, Nothing, Params, RowId};
 use crate::serve::health::{self, Health};
@@ -81,7 +81,7 @@ async fn certificate(
     RowId(session): RowId,
     Params(Nothing {}): Params<Nothing>,
 ) -> Answer<Certificate> {
-    let found = query::certificate(&state.readers, SessionId(session), Expectation::Seen, unix_ms()).await?;
+    let found = query::certificate(&state.readers, SessionId(session), None, unix_ms()).await?;
     found.map(Fresh).ok_or_else(|| Problem::not_found("session"))
 }
 
