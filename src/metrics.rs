@@ -163,7 +163,11 @@ type Described = (&'static str, Unit, &'static str);
 
 const COUNTERS: &[Described] = &[
     ("cytowatch_frames_seen_total", Unit::Count, "Frames that entered the ledger."),
-    ("cytowatch_frames_admitted_total", Unit::Count, "Frames handed to the workers."),
+    (
+        "cytowatch_frames_admitted_total",
+        Unit::Count,
+        "Frames handed to the workers, or failed at the look that would have handed them over.",
+    ),
     ("cytowatch_frames_recorded_total", Unit::Count, "Frames whose result is committed."),
     ("cytowatch_frames_failed_total", Unit::Count, "Frames that failed, by stable code."),
     ("cytowatch_frames_put_back_total", Unit::Count, "Frames given back to the ledger (stop, disk full)."),

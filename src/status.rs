@@ -77,7 +77,7 @@ pub struct StageReport {
 /// Counters of frames and cells since the process started, and the backlog now.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Counts {
-    /// Frames handed to the workers.
+    /// Frames handed to the workers, or failed at the look that would have handed them over.
     pub admitted: u64,
     /// Frames whose result is committed.
     pub recorded: u64,
@@ -167,7 +167,7 @@ struct Shared {
 }
 
 /// What the database said when it was last asked whether it takes a write.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct StoreAnswer {
     fault: Option<String>,
     at_ms: Option<u64>,
@@ -285,14 +285,13 @@ impl Status {
     /// Why the database takes no write; also when it has not answered for `limit` after it was first asked.
     pub fn store_fault(&self, limit: Duration) -> Option<String> {
         let now_ms = self.now_ms();
-        let shared = self.lock();
-        let answer = &shared.store;
-        let silent = answer.at_ms.map(|at| Duration::from_millis(now_ms.saturating_sub(at))).filter(|age| *age > limit);
+        let StoreAnswer { fault, at_ms } = self.lock().store.clone();
+        let silent = at_ms.map(|at| Duration::from_millis(now_ms.saturating_sub(at))).filter(|age| *age > limit);
         match silent {
             Some(age) => {
                 Some(format!("the database has not answered for {} s: see whether its disk hangs", age.as_secs()))
             }
-            None => answer.fault.clone(),
+            None => fault,
         }
     }
 

@@ -260,6 +260,8 @@ impl Conductor {
         if let Early::Failed(code, reason) = &entry.state {
             tracing::error!(code, "frame failed: {reason}");
             self.status.count(|counts| {
+                // It never reached a worker, but what ended must have begun: admitted = recorded + failed + put back + in flight.
+                counts.admitted += 1;
                 counts.failed += 1;
                 *counts.failed_by_code.entry((*code).to_owned()).or_default() += 1;
             });

@@ -1,5 +1,7 @@
-//! The door to the model for the page's explanations: a second copy of the bundle in the built-in engine on one thread, so that
-//! looking at a cell never takes the engine away from the frames. Loaded when the first explanation is asked for.
+//! The door to the model for the page's explanations.
+//!
+//! A second copy of the bundle in the built-in engine on one thread, loaded when the first explanation is asked for: looking at a
+//! cell never takes the engine away from the frames.
 
 use crate::cells::Crop;
 use crate::explain::rank::rank;
@@ -21,11 +23,9 @@ pub fn door(folder: PathBuf) -> Explain {
     let loaded: Mutex<Option<Model>> = Mutex::new(None);
     Arc::new(move |asked| {
         let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let model = model(&mut loaded, &folder)?;
-        if model.bundle().identity != asked.bundle_sha256 {
-            return Err(ExplanationFault::OtherBundle);
-        }
-        explain(model, asked)
+        let explained = model(&mut loaded, &folder).and_then(|model| explain(model, asked));
+        drop(loaded);
+        explained
     })
 }
 
@@ -39,6 +39,9 @@ fn model<'a>(loaded: &'a mut Option<Model>, folder: &Path) -> Result<&'a mut Mod
 }
 
 fn explain(model: &mut Model, asked: &Asked) -> Result<Explanation, ExplanationFault> {
+    if model.bundle().identity != asked.bundle_sha256 {
+        return Err(ExplanationFault::OtherBundle);
+    }
     let failed = |code: &'static str, why: String| ExplanationFault::Failed { code, why };
     let latent: Latent = asked.latent.as_slice().try_into().map_err(|_length| ExplanationFault::NotScored)?;
     let features = strongest(&model.bundle().facts, &latent);

@@ -209,7 +209,7 @@ mod tests {
 
     #[tokio::test]
     async fn too_many_are_told_to_come_back_and_without_a_model_there_is_none() {
-        let (go, wait) = std::sync::mpsc::channel::<()>();
+        let (go, wait) = std::sync::mpsc::sync_channel::<()>(MOST_WAITING);
         let wait = Mutex::new(wait);
         let explanations = Explanations::new(Some(Arc::new(move |_| {
             let _told = wait.lock().unwrap().recv();

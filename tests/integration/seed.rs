@@ -3,7 +3,7 @@
 
 use cytowatch::frame::Plane;
 use cytowatch::id::FrameId;
-use cytowatch::serve::explanation::{Asked, Explanation, ExplanationFault, FeatureOfCell, ShiftOfCell};
+use cytowatch::serve::explanation::{Asked, Explanation, FeatureOfCell, ShiftOfCell};
 use cytowatch::store::Store;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
@@ -456,7 +456,7 @@ pub(crate) fn paint(frame: FrameId, scale: Scale) -> Plane {
 }
 
 /// An explanation as the daemon would give it, with blobs for pictures: what the page does with it is tested here.
-pub(crate) fn explain(asked: &Asked) -> Result<Explanation, ExplanationFault> {
+pub(crate) fn explain(asked: &Asked) -> Explanation {
     const SIDE: usize = 256;
     let (width, height) = (7 * (SIDE + 2) - 2, 2 * (SIDE + 2) - 2);
     let gray = |at: usize| {
@@ -476,10 +476,10 @@ pub(crate) fn explain(asked: &Asked) -> Result<Explanation, ExplanationFault> {
         let score = 1.0 / (1.0 + (-0.8 * shift_sd).exp());
         ShiftOfCell { shift_sd, score: (shift_sd < 3.0).then_some(score) }
     };
-    Ok(Explanation {
+    Explanation {
         features: vec![feature(31, 0.82), feature(7, -0.55), feature(44, 0.41), feature(2, 0.33), feature(19, -0.30)],
         shifts: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0].map(shift).to_vec(),
         gain: 3.4,
         strip_png: cytowatch::picture::gray_png(width, height, &pixels).unwrap(),
-    })
+    }
 }

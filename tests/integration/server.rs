@@ -111,7 +111,7 @@ impl TestServer {
             folder: Some(FolderProbe::new(watched)),
             live: Arc::clone(&live),
             read_frame: Arc::new(move |source| Ok(seed::paint(source.frame_id, scale))),
-            explain: Some(Arc::new(seed::explain)),
+            explain: Some(Arc::new(|asked| Ok(seed::explain(asked)))),
             metrics: None,
         };
         let state = ServeState::new(parts, &settings).unwrap();

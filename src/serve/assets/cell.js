@@ -75,8 +75,8 @@ function explanation(cell, found) {
       h("figcaption", { style: { gridTemplateColumns: `repeat(${found.shifts.length}, 1fr)` } }, found.shifts.map(caption)))),
   h("div", { class: "body" },
     h("p", { class: "hint" }, `Above: what the decoder draws when feature ${driving.feature}, which goes most strongly with this model's score, is moved. Below: where that is brighter than the middle picture (${found.gain.toFixed(1)} times stretched). Drawn by the model, not photographed.`),
-    h("table", { class: "table small-table" }, h("thead", {}, h("tr", {}, ["Feature", "Goes with the score", "This cell", "Adds to the log odds"].map((name, i) => h("th", { scope: "col", class: i ? "num" : null }, name)))),
-      h("tbody", {}, found.features.map((one) => h("tr", {}, h("th", { scope: "row" }, one.feature), h("td", { class: "num" }, `r ${signed(one.correlation, 2)}`), h("td", { class: "num" }, `${signed(one.value_sd, 1)} sd`), h("td", { class: "num" }, signed(one.adds_logit, 2)))))))];
+    h("div", { class: "scroll" }, h("table", { class: "table small-table" }, h("thead", {}, h("tr", {}, ["Feature", "Goes with the score", "This cell", "Adds to the log odds"].map((name, i) => h("th", { scope: "col", class: i ? "num" : null }, name)))),
+      h("tbody", {}, found.features.map((one) => h("tr", {}, h("th", { scope: "row" }, one.feature), h("td", { class: "num" }, `r ${signed(one.correlation, 2)}`), h("td", { class: "num" }, `${signed(one.value_sd, 1)} sd`), h("td", { class: "num" }, signed(one.adds_logit, 2))))))))];
 }
 
 function verdict(cell, track) {
@@ -168,5 +168,5 @@ function changes(course) {
   if (course.reason) return `Changes of state cannot be told: ${course.reason}.`;
   const assumed = course.minutes_assumed ? " A minute per time point was taken: the files do not tell when they were acquired." : "";
   if (course.changes.length === 0) return `No lasting change of state.${assumed}`;
-  return `Changed its state: ${course.changes.map((turn) => `to ${turn.to} at t${turn.time_index} (${Math.round(100 * turn.confidence)} % sure)`).join(", ")}.${assumed}`;
+  return `Changed its state: ${course.changes.map((turn) => `to ${turn.to} at t${turn.time_index} (${turn.confidence > 0.99 ? "over 99" : Math.round(100 * turn.confidence)} % sure)`).join(", ")}.${assumed}`;
 }

@@ -35,7 +35,7 @@ function driftTable(days) {
 
 function certificate(of) {
   const rows = [["expected", of.total.expected], ["analysed", of.total.analysed], ["failed, with a code", of.total.failed], ["left out, with a reason", of.total.skipped], ["never came", of.total.missing], ["still on the way", of.total.open], ["unexplained", of.unexplained]];
-  return [h("div", { class: "body" }, h("dl", { class: "facts" }, rows.map(([name, value]) => [h("dt", {}, `Frames ${name}`), h("dd", {}, h("strong", { class: name === "unexplained" ? (value ? "is-bad" : "is-good") : null }, count(value)))])))];
+  return [h("div", { class: "body" }, h("dl", { class: "facts" }, rows.map(([name, value]) => [h("dt", {}, `Frames ${name}`), h("dd", {}, h("strong", { class: name === "unexplained" ? (value === 0 ? "is-good" : of.total.missing ? "is-bad" : "is-warn") : null }, count(value)))])))];
 }
 
 /** The view. */
