@@ -10,13 +10,17 @@ use crate::frame::{CorrectedFrame, FrameQuality, Plane};
 use crate::units::{PixelSize, PointPx};
 use serde::Serialize;
 
-/// What differs from the background by more than this share of the largest difference in the middle belongs to the cell. A decoder
-/// blurs: a fixed contrast would outline its haze.
-const CONTRAST_SHARE: f32 = 0.25;
-/// Nothing in the middle that differs from the background by more than this is nothing, relative to the background.
-const LEAST_CONTRAST: f32 = 0.05;
+/// What differs from the background by more than so many of the background's own standard deviations belongs to the cell: thin
+/// pseudopods are faint beside a bright rim.
+const CONTRAST_SD: f32 = 4.0;
+/// Less than this is never a cell, relative to the background; a decoder's background has no noise.
+const LEAST_CONTRAST: f32 = 0.06;
+/// The background's spread is taken from pixels further than this from the centre, um.
+const FAR_UM: f64 = 22.0;
 /// A cell does not lie further than this from the picture's centre, um.
 const NEAR_UM: f64 = 12.0;
+/// A normal distribution's standard deviation over the median of its absolute values.
+const MEDIAN_TO_SD: f32 = 1.4826;
 /// Steps of grey in which the background is sought.
 const GREY_STEPS: usize = 128;
 
@@ -90,16 +94,22 @@ fn cell_in_the_middle(relative: &[f32], near_px: f64) -> Option<Vec<bool>> {
     let middle = (CROP_SIDE_PX as f64 - 1.0) / 2.0;
     let from_middle =
         |index: usize| ((index % CROP_SIDE_PX) as f64 - middle).hypot((index / CROP_SIDE_PX) as f64 - middle);
-    let near = relative.iter().enumerate().filter(|it| from_middle(it.0) <= near_px);
-    let peak = near.map(|it| (it.1 - 1.0).abs()).fold(0.0_f32, f32::max);
-    if peak < LEAST_CONTRAST {
-        return None;
-    }
-    let inside: Vec<bool> = relative.iter().map(|value| (value - 1.0).abs() > CONTRAST_SHARE * peak).collect();
+    // The median is not moved by neighbours, as long as they fill less than half of what lies around.
+    let mut around: Vec<f32> = (relative.iter().enumerate())
+        .filter(|it| from_middle(it.0) > near_px * FAR_UM / NEAR_UM)
+        .map(|it| (it.1 - 1.0).abs())
+        .collect();
+    around.sort_unstable_by(f32::total_cmp);
+    let sd = around.get(around.len() / 2).map_or(0.0, |median| MEDIAN_TO_SD * median);
+    let contrast = (CONTRAST_SD * sd).max(LEAST_CONTRAST);
+    let inside: Vec<bool> = relative.iter().map(|value| (value - 1.0).abs() > contrast).collect();
     let parts = parts(CROP_SIDE_PX, CROP_SIDE_PX, inside);
-    let (_, own) = (parts.iter().enumerate().filter(|it| *it.1 > 0))
+    let (distance, own) = (parts.iter().enumerate().filter(|it| *it.1 > 0))
         .map(|(index, part)| (from_middle(index), *part))
         .min_by(|a, b| a.0.total_cmp(&b.0))?;
+    if distance > near_px {
+        return None;
+    }
     Some(parts.into_iter().map(|part| part == own).collect())
 }
 

@@ -1,11 +1,13 @@
 //! `cytowatch explain references`: shows a bundle some of the cells that it was trained on, and keeps what it says beside it.
 
 use crate::cells::Crop;
+use crate::cells::crop::Cutter;
 use crate::cli::model::ModelArgs;
 use crate::cli::say;
 use crate::explain::read_crop;
 use crate::explain::references::{Reference, SHEET, TABLE, write};
-use crate::learn::dataset::{PanelPlan, each_of_panel};
+use crate::simulate::{Class, CropPlan, Panel, SceneSettings, crops};
+use crate::units::{PixelSize, PointPx};
 use anyhow::{Context as _, ensure};
 use std::path::{Path, PathBuf};
 
@@ -55,12 +57,20 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     Ok(say(&format!("{} reference cells in {} and {}", cells.len(), table.display(), sheet.display()))?)
 }
 
+/// The panel's cells at their first time point.
 fn of_panel(args: &Args) -> Vec<(String, Option<bool>, Crop)> {
-    let plan = PanelPlan { seed: args.panel, fovs: args.fovs, time_points: 1, stride: 1 };
-    each_of_panel(plan, |_, crop, origin| {
-        let name = format!("{} {} s{} cell {}", origin.day, origin.sample, origin.fov, origin.cell);
-        (name, origin.high, crop.clone())
-    })
+    let panel = Panel::new(args.panel);
+    let cutter = Cutter::new(PixelSize::PAPER);
+    let scene = SceneSettings { cells: 16, ..SceneSettings::default() };
+    let plan = CropPlan { fovs: args.fovs, time_points: 1, stride: 1, scene, ..CropPlan::default() };
+    let cells = crops(&panel, &plan, |window| {
+        let middle = (window.plane.width_px() / 2) as f64;
+        let crop = cutter.cut(&window.plane, PointPx { x: middle, y: middle })?;
+        let (day, tumour) = (panel.days.get(window.place.day)?, panel.tumours.get(window.place.tumour)?);
+        let name = format!("{} {} s{} cell {}", day.date, tumour.name, window.place.fov, window.truth.id);
+        Some((name, Some(window.class == Class::High), crop))
+    });
+    cells.into_iter().flatten().collect()
 }
 
 fn of_folder(folder: &Path) -> anyhow::Result<Vec<(String, Option<bool>, Crop)>> {

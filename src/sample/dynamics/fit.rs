@@ -11,7 +11,7 @@ const MOST_STEPS: usize = 400;
 const FEWEST_FRAMES: usize = 100;
 /// What lasts longer than this is no noise: it could not be told from a stay of half an hour, and a clean film would be explained
 /// by noise that never forgets instead of by states.
-const LONGEST_NOISE_MIN: f64 = 5.0;
+const LONGEST_NOISE_MIN: f64 = 4.0;
 /// How far each parameter may reasonably lie from the start: the middle in gaps, the others in natural logarithms.
 const BELIEF_SD: [f64; 6] = [1.0, 0.7, 0.7, 1.0, 1.0, 0.7];
 
