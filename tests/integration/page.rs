@@ -198,7 +198,7 @@ fn every_picture_of_the_readme_shows_the_running_demo() {
     let Some(mut browser) = Browser::start() else { return };
     let kept = tempfile::tempdir().unwrap();
     let mut demo = support::cytowatch()
-        .args(["demo", "--offline", "--interval-s", "4", "--fields", "2", "--cells", "14", "--seconds", "900", "--dir"])
+        .args(["demo", "--offline", "--interval-s", "3", "--fields", "2", "--cells", "14", "--seconds", "900", "--dir"])
         .arg(kept.path().join("demo"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdout(Stdio::piped())
@@ -210,9 +210,9 @@ fn every_picture_of_the_readme_shows_the_running_demo() {
     // Its progress must not fill the pipe.
     let told = std::thread::spawn(move || lines.count());
     let address = page.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    support::wait_for("a track of seventy frames", || {
+    support::wait_for("a track of thirty frames", || {
         let tracks = support::get_json(&address, "/api/v1/fovs/1/tracks?limit=500");
-        let long = |track: &serde_json::Value| track["scored_count"].as_i64() > Some(70);
+        let long = |track: &serde_json::Value| track["scored_count"].as_i64() > Some(30);
         tracks["items"].as_array()?.iter().any(long).then_some(())
     });
     let fov = support::get_json(&address, "/api/v1/fovs/1");
