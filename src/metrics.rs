@@ -188,6 +188,7 @@ const GAUGES: &[Described] = &[
     ("cytowatch_stage_blocked_seconds", Unit::Seconds, "Time a stage waited for the full queue behind it."),
     ("cytowatch_stage_beat_age_seconds", Unit::Seconds, "Age of a stage's last sign of life."),
     ("cytowatch_stage_alive", Unit::Count, "1 while a stage moves."),
+    ("cytowatch_folder_problems", Unit::Count, "Files and folders that the last look could not read."),
     ("cytowatch_resident_memory_bytes", Unit::Bytes, "Resident memory."),
     ("cytowatch_database_size_bytes", Unit::Bytes, "Database with its write-ahead log."),
     ("cytowatch_last_frame_timestamp_seconds", Unit::Seconds, "When the newest result was committed, UTC."),
@@ -231,6 +232,8 @@ mod tests {
         webhook_tried(true);
         http_answered(200);
         status.committed(Some(Duration::from_millis(150)));
+        metrics::gauge!("cytowatch_folder_problems").set(0.0);
+        counter!("cytowatch_store_retries_total").increment(0);
         status.add_work(crate::status::Stage::Cells, Duration::from_millis(5), 1);
         let facts = StoreFacts { database_size_bytes: 5, open_alerts: 2, last_frame_unix_ms: Some(1_000) };
         let text = metrics.render(Some(&status.report()), facts);

@@ -9,10 +9,10 @@ use crate::sample::dynamics::{Dynamics, FitError, LogitAt, Transition, fit, foll
 use crate::status::monotonic_now;
 use crate::store::query::{self, LogitOfTrack};
 use crate::store::{Readers, StoreError};
-use axum::http::StatusCode;
 use serde::Serialize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 
 /// A track with fewer frames that count has no course: half an hour before and after a change does not fit in.
 const FEWEST_FRAMES: u32 = 60;
@@ -20,6 +20,8 @@ const FEWEST_FRAMES: u32 = 60;
 const MOST_FRAMES: i64 = 6_000;
 /// How long measured dynamics are used.
 const KEPT_FOR: Duration = Duration::from_mins(5);
+/// How long a request waits for the measurement.
+const WAITED_FOR: Duration = Duration::from_secs(3);
 /// Minutes from one time index to the next where the files do not tell.
 const USUAL_INTERVAL_MIN: f64 = 1.0;
 
@@ -52,6 +54,8 @@ pub struct TrackCourse {
     pub changes: Vec<CourseChange>,
     /// Why there is no course.
     pub reason: Option<String>,
+    /// It is being measured: ask again.
+    pub pending: bool,
     /// The files do not tell when they were acquired: a minute per time point was taken.
     pub minutes_assumed: bool,
 }
@@ -59,16 +63,23 @@ pub struct TrackCourse {
 type Measured = (SessionId, BundleId, Instant, Result<Dynamics, String>);
 
 /// Courses, with the dynamics that were measured last.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Courses {
-    measured: Mutex<Option<Measured>>,
+    measured: Arc<Mutex<Option<Measured>>>,
+    measuring: Arc<Semaphore>,
+}
+
+impl Default for Courses {
+    fn default() -> Self {
+        Self { measured: Arc::default(), measuring: Arc::new(Semaphore::new(1)) }
+    }
 }
 
 impl Courses {
-    /// The course of a track.
+    /// The course of a track; [`TrackCourse::pending`] while the session's dynamics are being measured.
     ///
     /// # Errors
-    /// When the database cannot be read, or the server stops.
+    /// When the database cannot be read.
     pub async fn of(
         &self,
         readers: &Readers,
@@ -80,33 +91,42 @@ impl Courses {
             let reason = format!("{} scored frames are too few: {FEWEST_FRAMES} are needed", logits.len());
             return Ok(TrackCourse { reason: Some(reason), ..TrackCourse::default() });
         }
-        // One measures, the others wait for it.
-        let mut measured = self.measured.lock().await;
-        let kept = measured
-            .as_ref()
-            .filter(|(of, by, at, _)| (*of, *by) == (session, bundle) && at.elapsed() < KEPT_FOR)
-            .map(|(.., dynamics)| dynamics.clone());
-        let dynamics = if let Some(dynamics) = kept {
-            dynamics
-        } else {
-            let dynamics = measure(readers, session, bundle).await?;
-            *measured = Some((session, bundle, monotonic_now(), dynamics.clone()));
-            dynamics
-        };
-        drop(measured);
-        Ok(match dynamics {
-            Ok(dynamics) => course(&dynamics, &logits),
-            Err(reason) => TrackCourse { reason: Some(reason), ..TrackCourse::default() },
+        if self.known(session, bundle).is_none_or(|(_, fresh)| !fresh) {
+            self.measure(readers, session, bundle).await?;
+        }
+        Ok(match self.known(session, bundle) {
+            Some((Ok(dynamics), _)) => course(&dynamics, &logits),
+            Some((Err(reason), _)) => TrackCourse { reason: Some(reason), ..TrackCourse::default() },
+            None => {
+                let reason = Some("the session is being measured, look again in a minute".to_owned());
+                TrackCourse { reason, pending: true, ..TrackCourse::default() }
+            }
         })
     }
-}
 
-/// Measures how the session's cells change; the text says why that cannot be done.
-async fn measure(readers: &Readers, session: SessionId, bundle: BundleId) -> Result<Result<Dynamics, String>, Problem> {
-    let tracks = frames_to_measure(readers, session, bundle).await?;
-    let fitted = tokio::task::spawn_blocking(move || fit(&Dynamics::default(), &tracks)).await;
-    let stopping = |_stopped| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping");
-    Ok(fitted.map_err(stopping)?.map_err(|error: FitError| error.to_string()))
+    /// What was measured last for the session, and whether that is young enough.
+    fn known(&self, session: SessionId, bundle: BundleId) -> Option<(Result<Dynamics, String>, bool)> {
+        let measured = self.measured.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (.., at, dynamics) = measured.filter(|(of, by, ..)| (*of, *by) == (session, bundle))?;
+        Some((dynamics, at.elapsed() < KEPT_FOR))
+    }
+
+    /// Measures off the async threads, one at a time, and waits a moment for it. The work goes on when nobody waits any more.
+    async fn measure(&self, readers: &Readers, session: SessionId, bundle: BundleId) -> Result<(), StoreError> {
+        let Ok(permit) = Arc::clone(&self.measuring).try_acquire_owned() else { return Ok(()) };
+        let tracks = frames_to_measure(readers, session, bundle).await?;
+        let measured = Arc::clone(&self.measured);
+        let work = tokio::task::spawn_blocking(move || {
+            let dynamics = fit(&Dynamics::default(), &tracks).map_err(|error: FitError| error.to_string());
+            *measured.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((session, bundle, monotonic_now(), dynamics));
+            drop(permit);
+        });
+        if tokio::time::timeout(WAITED_FOR, work).await.is_err() {
+            tracing::debug!("a session's changes of state are still being measured");
+        }
+        Ok(())
+    }
 }
 
 /// Every n-th long track, so that all fields are in and the frames are no more than are of use.
@@ -154,6 +174,7 @@ fn course(dynamics: &Dynamics, logits: &[LogitOfTrack]) -> TrackCourse {
         frames: smoothed.collect(),
         changes: course.transitions.iter().filter_map(change).collect(),
         reason: None,
+        pending: false,
         minutes_assumed,
     }
 }

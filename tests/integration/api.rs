@@ -342,7 +342,15 @@ async fn a_long_track_has_a_course_and_a_short_one_says_what_it_lacks() {
     let server = TestServer::start(SMALL).await;
     let steady =
         (1..=9).find(|cell| (0..62).all(|time| cells_at(1, time, SMALL)[cell - 1].withheld.is_none())).unwrap();
-    let course = server.get(&format!("/api/v1/tracks/{}/course", 1000 + steady)).await.json();
+    let began = std::time::Instant::now();
+    let course = loop {
+        let course = server.get(&format!("/api/v1/tracks/{}/course", 1000 + steady)).await.json();
+        if course["pending"] == false {
+            break course;
+        }
+        assert!(began.elapsed() < crate::support::PATIENCE, "still pending");
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    };
     assert_eq!(course["reason"], serde_json::Value::Null, "{course}");
     assert_eq!((course["frames"].as_array().unwrap().len(), course["minutes_assumed"].as_bool()), (62, Some(false)));
     let lacking = server.get("/api/v1/tracks/2001/course").await.json();

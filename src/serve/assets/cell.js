@@ -149,7 +149,15 @@ export function cellView(root, context, [cellId]) {
       }
     };
     await Promise.all([
-      later(() => drawScore(null), async () => track && drawScore(await get(`tracks/${track.track_id}/course`, signal))),
+      later(() => drawScore(null), async () => {
+        let course = track && await get(`tracks/${track.track_id}/course`, signal);
+        if (course) drawScore(course);
+        while (course?.pending) {
+          await new Promise((done) => setTimeout(done, 5000));
+          course = await get(`tracks/${track.track_id}/course`, signal);
+          if (!course.pending) drawScore(course);
+        }
+      }),
       later((error) => swap(why, empty("No explanation", error.message, true)), async () => {
         if (unscored(cell) !== null) swap(why, empty("No explanation", "The score is not shown, so there is nothing to explain.", true));
         else swap(why, explanation(cell, await get(`cells/${cell.cell_id}/explanation`, signal)));
