@@ -238,7 +238,7 @@ fn every_picture_of_the_readme_shows_the_running_demo() {
         browser.wait_until("document.querySelector('.viewer image')?.getAttribute('href') !== null && document.getElementById('link').textContent === 'live'");
         // The picture behind the outlines is painted after it was fetched.
         browser.ask("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 500)))");
-        std::fs::write(folder.join(format!("{name}.png")), browser.picture_of(1280, height, 0.6)).unwrap();
+        std::fs::write(folder.join(format!("{name}.png")), browser.picture_of(1280, height, 0.46)).unwrap();
     }
     demo.kill().unwrap();
     demo.wait().unwrap();
