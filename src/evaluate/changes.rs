@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn changes_of_the_simulators_cells_are_found_from_their_true_hallmarks() {
-        for noise_share in [0.0, 0.33] {
+        for noise_share in [0.25, 0.33] {
             let judged = judge(&of_hallmarks(240, 300, noise_share, 5).unwrap(), 0.5).unwrap();
             let found = &judged.matched;
             assert!(found.events >= 50, "{found:?}");

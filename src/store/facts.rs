@@ -143,7 +143,9 @@ async fn configured(readers: &SqlitePool, session: SessionId) -> Result<Expected
     Ok(found.first().copied().unwrap_or_default())
 }
 
-/// The certificate of a session at this moment; `None` when there is no such session. What is expected comes from the configuration
+/// The certificate of a session at this moment; `None` when there is no such session.
+///
+/// What is expected comes from the configuration
 /// of its runs, and from the names where that is silent; `expectation` replaces both.
 ///
 /// # Errors
