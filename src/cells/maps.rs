@@ -16,7 +16,7 @@ const PROMINENCE: f32 = 0.13;
 /// Smoothing of the depth before hills are counted, px.
 const SMOOTHING_PX: f32 = 1.0;
 /// A cell's deepest point is believed to lie at least this deep.
-const SHALLOWEST: f32 = 0.4;
+const SHALLOWEST: f32 = 0.25;
 /// Cells smaller than this share of the hinted cell's area are debris.
 const SMALLEST_SHARE: f32 = 0.1;
 /// Holes up to this share of the hinted cell's area belong to the cell around them.

@@ -14,10 +14,12 @@ const SLOW_DIAMETERS: f64 = 1.5;
 const DARKEST: f32 = 0.05;
 /// Logarithms of light beyond this do not count more.
 const STRONGEST: f32 = 1.5;
+/// The contrast is measured where this share of the picture is quieter.
+const BUSY_SHARE: f64 = 0.9;
 /// Structures weaker than this are the camera's noise: the contrast is raised no further.
 const WEAKEST: f32 = 0.02;
 /// Values beyond this are cut.
-const CUT: f32 = 4.0;
+const CUT: f32 = 5.0;
 
 /// How a network wants to see cells.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,11 +81,28 @@ fn contrast(light: &Grid, diameter_px: f64) -> Vec<f32> {
     let radius = (SLOW_DIAMETERS * diameter_px) as usize;
     let slow = log.mean(radius).mean(radius / 2);
     let fast = log.zip(&slow, |a, b| a - b);
-    // The fourth power: a frame with few cells and one full of them come out alike.
-    let sum: f64 = fast.values.iter().map(|&v| f64::from(v * v) * f64::from(v * v)).sum();
-    let strength = (sum / fast.values.len().max(1) as f64).powf(0.25) as f32;
-    let factor = 1.0 / strength.max(WEAKEST);
+    let factor = 1.0 / strength(&fast, diameter_px as usize).max(WEAKEST);
     fast.values.iter().map(|v| (v * factor).clamp(-CUT, CUT)).collect()
+}
+
+/// How strong the structures of the picture's busier places are: the fourth-power mean of a block as wide as a cell, of
+/// which [`BUSY_SHARE`] of the blocks have less. A frame with few cells and one full of them come out about alike, and a
+/// black corner or a single bright bubble does not count.
+fn strength(picture: &Grid, block: usize) -> f32 {
+    let (columns, rows) = (picture.width.div_ceil(block.max(1)), picture.height.div_ceil(block.max(1)));
+    let mut sums = vec![(0.0_f64, 0_u32); columns * rows];
+    for (y, line) in picture.values.chunks_exact(picture.width).enumerate() {
+        for (x, run) in line.chunks(block.max(1)).enumerate() {
+            if let Some((sum, count)) = sums.get_mut(y / block.max(1) * columns + x) {
+                *sum += run.iter().map(|&v| f64::from(v * v) * f64::from(v * v)).sum::<f64>();
+                *count += run.len() as u32;
+            }
+        }
+    }
+    let mut strengths: Vec<f64> = sums.iter().map(|(sum, count)| sum / f64::from((*count).max(1))).collect();
+    strengths.sort_unstable_by(f64::total_cmp);
+    let at = (strengths.len().saturating_sub(1) as f64 * BUSY_SHARE).round() as usize;
+    strengths.get(at).map_or(0.0, |strength| strength.powf(0.25) as f32)
 }
 
 /// Which source pixels make one target pixel, with their weights.

@@ -112,7 +112,7 @@ fn folded(value: f64, low: f64, high: f64) -> f64 {
 /// Other contrast, slow light, blur and noise.
 fn disturb(light: &mut [f32], side: usize, rng: &mut ChaCha8Rng) {
     let gain = 1.9_f32.powf(2.0 * rng.random::<f32>() - 1.0);
-    let sign = if rng.random::<f64>() < 0.04 { -1.0 } else { 1.0 };
+    let sign = if rng.random::<f64>() < 0.12 { -1.0 } else { 1.0 };
     let bend = 0.25 * (2.0 * rng.random::<f32>() - 1.0);
     let [offset, slope_x, slope_y] = [0; 3].map(|_| 0.2 * deviate(rng));
     if rng.random::<f64>() < 0.3 {
