@@ -145,6 +145,7 @@ pub async fn prepare(mut settings: Settings) -> Result<Prepared, DaemonError> {
     let lock = lock_database(&settings.store.database)?;
     let store = Store::open(&settings.store.database).await?;
     let model = Model::load(&settings.infer)?;
+    settings.detect = settings.detect.resolved();
     let finder = Finder::choose(&settings.detect)?.map(Arc::new);
     let found_by = finder.as_ref().map_or("the classical chain", |finder| finder.identity());
     tracing::info!(network = found_by, "cells are found by");

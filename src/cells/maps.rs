@@ -12,13 +12,13 @@ use super::working::WorkingPicture;
 /// Inside is what is more likely inside than outside.
 const INSIDE: f32 = 0.5;
 /// A hill that rises less than this above the pass to its neighbour is part of it; depths are 0..1.
-const PROMINENCE: f32 = 0.13;
+const PROMINENCE: f32 = 0.2;
 /// Smoothing of the depth before hills are counted, px.
-const SMOOTHING_PX: f32 = 1.0;
+const SMOOTHING_PX: f32 = 1.6;
 /// A cell's deepest point is believed to lie at least this deep.
 const SHALLOWEST: f32 = 0.25;
 /// Cells smaller than this share of the hinted cell's area are debris.
-const SMALLEST_SHARE: f32 = 0.1;
+const SMALLEST_SHARE: f32 = 0.25;
 /// Holes up to this share of the hinted cell's area belong to the cell around them.
 const HOLE_SHARE: f32 = 0.25;
 /// Hills smaller than this share of the hinted cell's area are part of their neighbour.

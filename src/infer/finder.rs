@@ -18,6 +18,8 @@ use std::path::{Path, PathBuf};
 
 /// Where the shipped network lies.
 const SHIPPED: &str = "models/cells";
+/// The setting for the classical chain.
+const NONE: &str = "none";
 /// Longest side of a tile, px; a multiple of every side that a network may ask for.
 const TILE_PX: usize = 1536;
 /// Tiles overlap by twice this, px.
@@ -35,6 +37,24 @@ pub struct FindSettings {
 impl Default for FindSettings {
     fn default() -> Self {
         Self { model: PathBuf::from("auto") }
+    }
+}
+
+impl FindSettings {
+    /// With `auto` and a relative folder replaced by what they come to here: what a run's settings are to say, so that the same
+    /// is found again later and from anywhere.
+    #[must_use]
+    pub fn resolved(&self) -> Self {
+        let model = match self.model.to_str() {
+            Some(NONE) => self.model.clone(),
+            Some("auto") => {
+                let shipped = bundle::find(PathBuf::from(SHIPPED));
+                if shipped.join(bundle::RDF).is_file() { shipped } else { PathBuf::from(NONE) }
+            }
+            _ => bundle::find(self.model.clone()),
+        };
+        let is_folder = model.as_os_str() != NONE;
+        Self { model: if is_folder { std::path::absolute(&model).unwrap_or(model) } else { model } }
     }
 }
 
@@ -90,15 +110,8 @@ impl Finder {
     /// # Errors
     /// As [`Finder::open`].
     pub fn choose(settings: &FindSettings) -> Result<Option<Self>, InferError> {
-        let folder = match settings.model.to_str() {
-            Some("none") => return Ok(None),
-            Some("auto") => bundle::find(PathBuf::from(SHIPPED)),
-            _ => bundle::find(settings.model.clone()),
-        };
-        if settings.model.as_os_str() == "auto" && !folder.join(bundle::RDF).is_file() {
-            return Ok(None);
-        }
-        Self::open(&folder).map(Some)
+        let FindSettings { model } = settings.resolved();
+        if model.as_os_str() == NONE { Ok(None) } else { Self::open(&model).map(Some) }
     }
 
     /// The finder in a folder in the bioimage.io model format.
