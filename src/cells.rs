@@ -6,6 +6,7 @@ pub mod crop;
 mod distance;
 mod find;
 mod grid;
+pub mod maps;
 mod mask;
 mod membrane;
 pub mod outline;
@@ -17,8 +18,9 @@ mod shape;
 mod split;
 mod texture;
 mod verdict;
+pub mod working;
 
-pub use find::{find, measured};
+pub use find::{find, find_in_maps, measured, working_picture};
 pub(crate) use mask::parts;
 
 use crate::units::{PixelSize, PointPx, Um};

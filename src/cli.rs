@@ -26,6 +26,7 @@ pub mod status;
 pub mod stored;
 mod table;
 pub mod train;
+pub mod train_finder;
 pub mod verify;
 
 use crate::daemon::DaemonError;
@@ -105,6 +106,8 @@ pub enum Command {
     Evaluate(evaluate::What),
     /// Train an autoencoder and its discriminant, and write the model bundle.
     Train(train::Args),
+    /// Train the network that finds cells, and write it as ONNX.
+    TrainFinder(train_finder::Args),
 }
 
 /// The configuration that a command works with.
@@ -163,6 +166,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Model(args) => model::run(args),
         Command::Runtime(args) => runtime::run(args),
         Command::Train(args) => train::run(args),
+        Command::TrainFinder(args) => train_finder::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Overlay(args) => overlay::run(args),
         Command::Evaluate(args) => evaluate::run(args),

@@ -11,7 +11,8 @@ use crate::alert;
 use crate::alert::deliver::{DeliverError, Webhook};
 use crate::folder::FolderProbe;
 use crate::id::{BundleId, RunId};
-use crate::infer::{InferError, Model};
+use crate::infer::finder::Finder;
+use crate::infer::{InferError, Model, bundle};
 use crate::metrics::{Metrics, MetricsError};
 use crate::pipeline::analyse::Optics;
 use crate::pipeline::caller::Caller;
@@ -120,6 +121,8 @@ pub struct Prepared {
     pub store: Store,
     /// The loaded model.
     pub model: Model,
+    /// The network that finds cells; `None` for the classical chain.
+    pub finder: Option<Arc<Finder>>,
     /// The page's socket.
     pub listener: TcpListener,
     /// Where alerts are posted.
@@ -134,7 +137,7 @@ pub struct Prepared {
 /// The first thing that does not hold; the message says what to do.
 pub async fn prepare(mut settings: Settings) -> Result<Prepared, DaemonError> {
     settings.validate()?;
-    settings.infer.bundle = find_bundle(settings.infer.bundle);
+    settings.infer.bundle = bundle::find(settings.infer.bundle);
     let folder = &settings.watch.folder;
     let folder_error = |source| DaemonError::Folder { folder: folder.clone(), source };
     std::fs::read_dir(folder).map(drop).map_err(folder_error)?;
@@ -142,21 +145,13 @@ pub async fn prepare(mut settings: Settings) -> Result<Prepared, DaemonError> {
     let lock = lock_database(&settings.store.database)?;
     let store = Store::open(&settings.store.database).await?;
     let model = Model::load(&settings.infer)?;
+    settings.detect = settings.detect.resolved();
+    let finder = Finder::choose(&settings.detect)?.map(Arc::new);
+    let found_by = finder.as_ref().map_or("the classical chain", |finder| finder.identity());
+    tracing::info!(network = found_by, "cells are found by");
     let listener = serve::bind(&settings.serve).await?;
     let webhook = alert::webhook(&settings.alert)?;
-    Ok(Prepared { settings, kind, store, model, listener, webhook, lock })
-}
-
-/// A relative bundle is looked for below the working directory, then beside the program and above it (a checkout's
-/// `target/release`), then where packages put it.
-pub(crate) fn find_bundle(written: PathBuf) -> PathBuf {
-    if written.is_absolute() || written.is_dir() {
-        return written;
-    }
-    let program = std::env::current_exe().ok();
-    let beside = program.iter().flat_map(|program| program.ancestors().skip(1).take(4)).map(Path::to_owned);
-    let packaged = ["/usr/local/share/cytowatch", "/usr/share/cytowatch"].map(PathBuf::from);
-    beside.chain(packaged).map(|folder| folder.join(&written)).find(|path| path.is_dir()).unwrap_or(written)
+    Ok(Prepared { settings, kind, store, model, finder, listener, webhook, lock })
 }
 
 /// Refuses a database on a share and takes the lock beside it. The operating system gives the lock back when the
@@ -206,7 +201,7 @@ pub struct Started {
 /// # Errors
 /// What kept it from starting or ended it.
 pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)) -> Result<StatusReport, DaemonError> {
-    let Prepared { settings, kind, store, model, listener, webhook, lock } = prepared;
+    let Prepared { settings, kind, store, model, finder, listener, webhook, lock } = prepared;
     let signals = Signals::listen().map_err(DaemonError::Signals)?;
     let metrics = Metrics::install()?;
     let status = Arc::new(Status::new(identity(&settings, &model), settings.pipeline.stall_limit));
@@ -214,7 +209,7 @@ pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)
     let (stop_in, stop) = watch::channel(false);
     let announce = announce_to(Arc::clone(&live));
     let (run, bundle, stages) =
-        begin(&settings, kind, (&store, model), (&status, until), (announce, stop.clone())).await?;
+        begin(&settings, kind, (&store, model, finder), (&status, until), (announce, stop.clone())).await?;
     let folder = FolderProbe::new(settings.watch.folder.clone());
     let parts = serve::Parts {
         status: Some(Arc::clone(&status)),
@@ -342,7 +337,7 @@ pub async fn begin_run(
 async fn begin(
     settings: &Settings,
     kind: Kind,
-    (store, model): (&Store, Model),
+    (store, model, finder): (&Store, Model, Option<Arc<Finder>>),
     (status, until): (&Arc<Status>, Until),
     (announce, stop): (Announce, watch::Receiver<bool>),
 ) -> Result<(RunId, BundleId, Stages), DaemonError> {
@@ -395,6 +390,7 @@ async fn begin(
         optics: Optics {
             pixel_size: settings.instrument.pixel_size_um,
             cell_diameter_um: settings.instrument.cell_diameter_um,
+            finder,
         },
         model,
         recorder: Recorder::new((store.clone(), Arc::clone(status)), (run, bundle), settings.track, (announce, stop)),

@@ -5,10 +5,12 @@
 
 pub mod changes;
 pub mod ctc;
+pub mod detector;
 pub mod draw;
 pub mod film;
 pub mod folder;
 pub mod instances;
 pub mod label_tiff;
+pub mod labelled;
 pub mod paint;
 pub mod sets;

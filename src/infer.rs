@@ -19,6 +19,8 @@ pub mod bundle;
 pub mod discriminant;
 pub mod engine;
 mod error;
+pub mod finder;
+pub mod finder_plan;
 pub mod npy;
 pub mod onnx;
 pub mod onnx_graph;

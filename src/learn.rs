@@ -22,6 +22,8 @@ pub mod dataset;
 pub mod discriminant;
 pub mod evaluate;
 #[cfg(feature = "learn")]
+pub mod finder;
+#[cfg(feature = "learn")]
 mod forward;
 #[cfg(feature = "learn")]
 mod kernels;

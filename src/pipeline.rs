@@ -174,9 +174,10 @@ pub async fn run(
         Ok(Ended::Stage(Stage::Infer))
     });
     for _ in 0..workers {
-        let (jobs, found, shared, optics) = (jobs_out.clone(), analysed_in.clone(), Arc::clone(&status), stages.optics);
+        let (jobs, found, shared, optics) =
+            (jobs_out.clone(), analysed_in.clone(), Arc::clone(&status), stages.optics.clone());
         tasks.spawn_blocking(move || {
-            analyse::work(&jobs, &found, optics, &shared);
+            analyse::work(&jobs, &found, &optics, &shared);
             Ok(Ended::Stage(Stage::Cells))
         });
     }

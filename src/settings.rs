@@ -5,6 +5,7 @@
 
 use crate::alert::AlertSettings;
 use crate::infer::InferSettings;
+use crate::infer::finder::FindSettings;
 use crate::pipeline::PipelineSettings;
 use crate::sample::call::CallRule;
 use crate::sample::certificate::Expected;
@@ -103,6 +104,8 @@ pub struct Settings {
     pub watch: WatchSettings,
     /// How much is worked on at once.
     pub pipeline: PipelineSettings,
+    /// How cells are found.
+    pub detect: FindSettings,
     /// How cells are linked.
     pub track: TrackSettings,
     /// The model.

@@ -15,6 +15,7 @@
 pub mod calibrate;
 pub mod cell;
 pub mod crops;
+pub mod culture;
 pub mod instrument;
 pub mod optics;
 pub mod panel;

@@ -1,8 +1,13 @@
 //! From a corrected frame to its cells.
 
 use super::crop::Cutter;
+use super::maps::CellMaps;
 use super::mask::{Labels, Mask, Window};
-use super::{Cell, DetectSettings, FoundCells, FrameVerdict, outline, protrusion, scattering, segment, shape, verdict};
+use super::segment::Segmented;
+use super::working::{View, WorkingPicture};
+use super::{
+    Cell, DetectSettings, FoundCells, FrameVerdict, maps, outline, protrusion, scattering, segment, shape, verdict,
+};
 use crate::frame::CorrectedFrame;
 use crate::units::PointPx;
 
@@ -13,8 +18,32 @@ use crate::units::PointPx;
 pub fn find(frame: &CorrectedFrame, settings: &DetectSettings) -> FoundCells {
     let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
     let diameter_px = settings.pixel_size.px_from_um(settings.cell_diameter_um);
-    let segmented = segment::segment(&frame.relative, width, height, diameter_px);
-    let verdict = verdict::judge(frame, &segmented);
+    describe_all(frame, settings, &segment::segment(&frame.relative, width, height, diameter_px))
+}
+
+/// The picture that a finder's network is to look at.
+pub fn working_picture(frame: &CorrectedFrame, settings: &DetectSettings, view: View) -> WorkingPicture {
+    let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
+    let diameter_px = settings.pixel_size.px_from_um(settings.cell_diameter_um);
+    WorkingPicture::of(&frame.relative, width, height, diameter_px, view)
+}
+
+/// As [`find`], from what the finder's network said of the frame's [`working_picture`]. Maps that do not belong to it give
+/// no cells and the verdict [`FrameVerdict::WrongKind`].
+pub fn find_in_maps(
+    frame: &CorrectedFrame,
+    settings: &DetectSettings,
+    picture: &WorkingPicture,
+    maps: &CellMaps,
+) -> FoundCells {
+    match maps::segment(picture, maps) {
+        Some(segmented) => describe_all(frame, settings, &segmented),
+        None => FoundCells { verdict: FrameVerdict::WrongKind, cells: Vec::new() },
+    }
+}
+
+fn describe_all(frame: &CorrectedFrame, settings: &DetectSettings, segmented: &Segmented) -> FoundCells {
+    let verdict = verdict::judge(frame, segmented);
     if verdict != FrameVerdict::Usable {
         return FoundCells { verdict, cells: Vec::new() };
     }
@@ -23,7 +52,7 @@ pub fn find(frame: &CorrectedFrame, settings: &DetectSettings) -> FoundCells {
         return FoundCells { verdict: FrameVerdict::TooDense, cells: Vec::new() };
     }
     let cutter = Cutter::new(settings.pixel_size);
-    let at = Place { frame, factor: segmented.factor, settings };
+    let at = Place { frame, scale: segmented.scale, settings };
     let mut cells: Vec<Cell> =
         windows.iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter)).collect();
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
@@ -43,14 +72,14 @@ pub fn measured(frame: &CorrectedFrame, inside: &[bool], settings: &DetectSettin
     let labels = Mask { width, height, inside: inside.to_vec() }.filled(width * height).parts();
     let windows = labels.windows();
     let largest = windows.iter().max_by_key(|window| window.area)?;
-    Place { frame, factor: 1, settings }.describe(largest, &labels, &Cutter::new(settings.pixel_size))
+    Place { frame, scale: 1.0, settings }.describe(largest, &labels, &Cutter::new(settings.pixel_size))
 }
 
 /// What all cells of a frame share.
 struct Place<'a> {
     frame: &'a CorrectedFrame,
     /// Working pixels are this many frame pixels wide.
-    factor: usize,
+    scale: f64,
     settings: &'a DetectSettings,
 }
 
@@ -66,7 +95,7 @@ impl Place<'_> {
             outline::trace(start, 8 * cell.area + 8, inside).into_iter().map(|p| self.in_frame(p)).collect();
         let measured = shape::measure(&outline)?;
         let mut shape = measured.in_um(self.settings.pixel_size);
-        let working_um = self.settings.pixel_size.um() * self.factor as f64;
+        let working_um = self.settings.pixel_size.um() * self.scale;
         let arms = protrusion::measure(&mask_of(cell, labels), working_um);
         shape.protrusion_count = arms.count;
         shape.protrusion_total_um = arms.total_um;
@@ -80,8 +109,7 @@ impl Place<'_> {
 
     /// A point of the working picture in frame pixels.
     fn in_frame(&self, point: PointPx) -> PointPx {
-        let factor = self.factor as f64;
-        PointPx { x: (point.x + 0.5) * factor - 0.5, y: (point.y + 0.5) * factor - 0.5 }
+        PointPx { x: (point.x + 0.5) * self.scale - 0.5, y: (point.y + 0.5) * self.scale - 0.5 }
     }
 }
 

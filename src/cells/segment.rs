@@ -30,7 +30,7 @@ const SPLINTER_SHARE: f32 = 0.3;
 #[derive(Debug)]
 pub(super) struct Segmented {
     /// Working pixels are this many frame pixels wide.
-    pub(super) factor: usize,
+    pub(super) scale: f64,
     /// One label a cell; numbers may be missing.
     pub(super) labels: Labels,
     /// Share of the frame that looks like cell at first sight, 0..=1.
@@ -58,7 +58,7 @@ pub(super) fn segment(relative: &[f32], width: usize, height: usize, diameter_px
         let seeds = seeds::seeds(&own, &texture.within(&view), diameter);
         labels.add(&view, &membrane::grown(&own, &seeds, &edges.within(&view), strongest).largest_parts());
     }
-    Segmented { factor, labels: believable(&labels, &texture, diameter), covered }
+    Segmented { scale: factor as f64, labels: believable(&labels, &texture, diameter), covered }
 }
 
 /// Without the labels that are too small or too faint to be cells: splinters go to the cell that they lie against, the

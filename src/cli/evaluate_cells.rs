@@ -1,6 +1,7 @@
 //! `cytowatch evaluate cells`: how good detection and tracking are on pictures with known truth.
 
-use crate::cells::{self, DetectSettings};
+use crate::cells::DetectSettings;
+use crate::evaluate::detector::Detector;
 use crate::evaluate::film::{self, FilmScore, Layout};
 use crate::evaluate::folder;
 use crate::evaluate::instances::{self, BoxPx, Matches};
@@ -38,6 +39,13 @@ pub struct Args {
     /// Width of that film's typical cell, um.
     #[arg(long, default_value_t = 20.0)]
     cell_diameter_um: f64,
+    /// Factor on every hint of a cell's width: shows how much hangs on a hint that is meant to be coarse.
+    #[arg(long, default_value_t = 1.0)]
+    hint_factor: f64,
+    /// Folder of the network that finds cells, `auto` or `none`; by default as the daemon has it.
+    #[arg(long, default_value = "auto")]
+    #[arg(long)]
+    model: PathBuf,
 }
 
 /// Runs the command.
@@ -45,6 +53,7 @@ pub struct Args {
 /// # Errors
 /// When pictures or truth cannot be read or results cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    let detector = Detector::open(&args.model)?;
     super::say(&format!("{:<28} {:>7} {:>7} {:>7} {:>7}  cells", "set", "DET", "TRA", "SEG", "F1"))?;
     if let (Some(frames), Some(truth)) = (&args.frames, &args.truth) {
         let layout = Layout {
@@ -54,7 +63,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             border_px: 0,
             results: args.results.as_deref(),
         };
-        let score = film::judge(&layout, &detect(args.pixel_size_um, args.cell_diameter_um)?)?;
+        let score =
+            film::judge(&layout, &detect(args.pixel_size_um, args.hint_factor * args.cell_diameter_um)?, &detector)?;
         return print_film(&frames.display().to_string(), &score);
     }
     let Some(data) = &args.data else {
@@ -62,7 +72,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     for set in sets::SETS.iter().filter(|set| args.only.as_ref().is_none_or(|only| set.name.contains(only.as_str()))) {
         if data.join(set.name).is_dir() {
-            one_set(set, data, args.results.as_deref())?;
+            let hint_um = args.hint_factor * set.cell_diameter_um;
+            let detect = detect(set.pixel_size_um, hint_um)?;
+            one_set(set, &detect, data, args.results.as_deref(), &detector)?;
         } else {
             super::say(&format!("{:<28} not there", set.name))?;
         }
@@ -74,8 +86,13 @@ fn detect(pixel_size_um: f64, cell_diameter_um: f64) -> anyhow::Result<DetectSet
     Ok(DetectSettings { cell_diameter_um, ..DetectSettings::new(PixelSize::new(pixel_size_um)?) })
 }
 
-fn one_set(set: &Set, data: &Path, results: Option<&Path>) -> anyhow::Result<()> {
-    let detect = detect(set.pixel_size_um, set.cell_diameter_um)?;
+fn one_set(
+    set: &Set,
+    detect: &DetectSettings,
+    data: &Path,
+    results: Option<&Path>,
+    detector: &Detector,
+) -> anyhow::Result<()> {
     let root = data.join(set.name);
     if let Kind::Film { frames, tracks, outlines, border_px } = set.kind {
         let results = results.map(|folder| folder.join(set.name));
@@ -86,20 +103,20 @@ fn one_set(set: &Set, data: &Path, results: Option<&Path>) -> anyhow::Result<()>
             border_px,
             results: results.as_deref(),
         };
-        return print_film(set.name, &film::judge(&layout, &detect)?);
+        return print_film(set.name, &film::judge(&layout, detect, detector)?);
     }
     let mut total = Matches::default();
     for still in sets::stills(set, data)? {
-        total = total + matches(&still, &detect)?;
+        total = total + matches(&still, detect, detector)?;
     }
     let cells = total.right + total.missed;
     super::say(&format!("{:<28} {:>7} {:>7} {:>7} {:>7.3}  {cells}", set.name, "", "", "", total.f1()))?;
     Ok(())
 }
 
-fn matches(still: &Still, detect: &DetectSettings) -> anyhow::Result<Matches> {
+fn matches(still: &Still, detect: &DetectSettings, detector: &Detector) -> anyhow::Result<Matches> {
     let frame = frame::correct(folder::plane(&still.path)?, detect.pixel_size);
-    let found = cells::find(&frame, detect);
+    let found = detector.find(&frame, detect)?;
     tracing::debug!(path = %still.path.display(), cells = found.cells.len(), verdict = ?found.verdict, "judged");
     Ok(match &still.truth {
         Truth::Labels(truth) => {

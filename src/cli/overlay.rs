@@ -1,7 +1,7 @@
 //! `cytowatch overlay`: draws what is found over the frames it is found in.
 
-use crate::cells::{self, DetectSettings};
-use crate::evaluate::{draw::Overlay, folder};
+use crate::cells::DetectSettings;
+use crate::evaluate::{detector::Detector, draw::Overlay, folder};
 use crate::frame;
 use crate::id::TimeIndex;
 use crate::picture;
@@ -27,6 +27,9 @@ pub struct Args {
     /// Width of a typical cell, um; within a factor of two is good enough.
     #[arg(long, default_value_t = 20.0)]
     pub cell_diameter_um: f64,
+    /// Folder of the network that finds cells, `auto` or `none`; by default as the daemon has it.
+    #[arg(long, default_value = "auto")]
+    pub model: PathBuf,
 }
 
 /// Runs the command.
@@ -37,10 +40,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let pixel_size = PixelSize::new(args.pixel_size_um)?;
     let settings = DetectSettings { cell_diameter_um: args.cell_diameter_um, ..DetectSettings::new(pixel_size) };
     std::fs::create_dir_all(&args.out).with_context(|| format!("make folder {}", args.out.display()))?;
+    let detector = Detector::open(&args.model)?;
     let mut linker = Linker::new(LinkSettings::new(pixel_size));
     for (time, path) in folder::pictures(&args.path)?.iter().enumerate() {
         let frame = frame::correct(folder::plane(path)?, pixel_size);
-        let found = cells::find(&frame, &settings);
+        let found = detector.find(&frame, &settings)?;
         let seen: Vec<Observation> = found.cells.iter().map(Observation::from).collect();
         let links = linker.link(TimeIndex(time as i64), &seen);
         let mut overlay = Overlay::of(&frame);

@@ -3,7 +3,7 @@
 use super::verify::{optics, settings_of};
 use super::{ConfigArgs, say, stored};
 use crate::daemon::{self, begin_run};
-use crate::infer::{EngineChoice, Model};
+use crate::infer::{EngineChoice, Model, bundle};
 use crate::pipeline::caller::Caller;
 use crate::pipeline::recompute::Recomputer;
 use crate::pipeline::reprocess;
@@ -60,10 +60,13 @@ async fn all_frames(args: &Args, store: &Store) -> anyhow::Result<()> {
     let session = stored::session(store.readers(), &args.session).await?;
     let runs = stored_runs(store.readers(), session).await?;
     let first = runs.first().context("the session has no analysed frames")?;
-    let of_runs = runs.iter().map(|run| Ok((run.run, (run.bundle, settings_of(run)?))));
+    let of_runs = runs.iter().map(|run| {
+        let settings = settings_of(run)?;
+        Ok((run.run, (run.bundle, optics(&settings)?, settings)))
+    });
     let of_runs: BTreeMap<_, _> = of_runs.collect::<anyhow::Result<_>>()?;
     let mut settings = settings_of(first)?;
-    settings.infer.bundle = daemon::find_bundle(args.bundle.clone());
+    settings.infer.bundle = bundle::find(args.bundle.clone());
     settings.infer.engine =
         args.engine.unwrap_or_else(|| clap::ValueEnum::from_str(&first.engine, true).unwrap_or(settings.infer.engine));
     let model = Model::load(&settings.infer)?;
@@ -76,9 +79,9 @@ async fn all_frames(args: &Args, store: &Store) -> anyhow::Result<()> {
     let mut recomputer = Recomputer::new(model);
     let (mut frames, mut cells, mut without, mut left_out) = (0_u64, 0, 0_u64, 0_u64);
     for frame in stored_frames(store.readers(), session).await? {
-        let Some((first, settings)) = of_runs.get(&frame.run) else { continue };
+        let Some((first, optics, settings)) = of_runs.get(&frame.run) else { continue };
         let path = args.config.folder.as_ref().unwrap_or(&settings.watch.folder).join(&frame.path);
-        let with = (optics(settings), settings.track);
+        let with = (optics.clone(), settings.track);
         match reprocess::frame(store, &mut recomputer, (&frame, &path), with, (*first, bundle)).await {
             Ok(0) => without += 1,
             Ok(scored) => (frames, cells) = (frames + 1, cells + scored),

@@ -3,6 +3,7 @@
 use super::stored::ScoredBy;
 use super::{ConfigArgs, say, stored};
 use crate::id::RunId;
+use crate::infer::finder::Finder;
 use crate::infer::{EngineChoice, Model};
 use crate::pipeline::analyse::Optics;
 use crate::pipeline::recompute::Recomputer;
@@ -14,6 +15,7 @@ use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum as _;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Differences that are listed; the rest is counted.
 const LISTED: usize = 200;
@@ -71,12 +73,14 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             },
         };
         let mut recomputer = Recomputer::new(model_of(args, &judged)?);
+        let optics: BTreeMap<RunId, Optics> =
+            settings.iter().map(|(run, it)| Ok((*run, optics(it)?))).collect::<anyhow::Result<_>>()?;
         let mut tally = Tally::default();
         for frame in stored_frames(&readers, session).await? {
             let cells = stored_cells(&readers, frame.frame, judged.bundle).await?;
-            let Some(settings) = settings.get(&frame.run) else { continue };
+            let (Some(settings), Some(optics)) = (settings.get(&frame.run), optics.get(&frame.run)) else { continue };
             let folder = args.config.folder.as_ref().unwrap_or(&settings.watch.folder);
-            let with = (optics(settings), settings.track);
+            let with = (optics.clone(), settings.track);
             tally.frames += 1;
             tally.cells += cells.len() as u64;
             match recomputer.recompute(&frame, &folder.join(&frame.path), with) {
@@ -125,9 +129,16 @@ pub(super) fn settings_of(run: &StoredRun) -> anyhow::Result<Settings> {
         .with_context(|| format!("run {} was stored by a version with other settings", run.run))
 }
 
-/// What the workers knew about the instrument.
-pub(super) fn optics(settings: &Settings) -> Optics {
-    Optics { pixel_size: settings.instrument.pixel_size_um, cell_diameter_um: settings.instrument.cell_diameter_um }
+/// What the workers knew about the instrument, and how they found cells.
+///
+/// # Errors
+/// When the network that they used cannot be loaded.
+pub(super) fn optics(settings: &Settings) -> anyhow::Result<Optics> {
+    Ok(Optics {
+        pixel_size: settings.instrument.pixel_size_um,
+        cell_diameter_um: settings.instrument.cell_diameter_um,
+        finder: Finder::choose(&settings.detect)?.map(Arc::new),
+    })
 }
 
 /// The model that the run used, by hash and engine.

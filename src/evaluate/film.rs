@@ -1,9 +1,10 @@
 //! A film through detection and tracking, compared with truth in the Cell Tracking Challenge's layout.
 
 use super::ctc::{Film, Repairs, Seg, TrackRow};
+use super::detector::Detector;
 use super::paint::LabelPicture;
 use super::{folder, label_tiff, sets};
-use crate::cells::{self, DetectSettings};
+use crate::cells::DetectSettings;
 use crate::frame;
 use crate::id::TimeIndex;
 use crate::track::link::{Link, LinkSettings, Linker, Observation};
@@ -39,14 +40,14 @@ pub struct FilmScore {
 ///
 /// # Errors
 /// When a picture or table cannot be read or a result cannot be written.
-pub fn judge(layout: &Layout<'_>, detect: &DetectSettings) -> anyhow::Result<FilmScore> {
+pub fn judge(layout: &Layout<'_>, detect: &DetectSettings, detector: &Detector) -> anyhow::Result<FilmScore> {
     let mut linker = Linker::new(LinkSettings::new(detect.pixel_size));
     let mut rows = Rows::default();
     let (mut film, mut seg) = (Film::default(), Seg::default());
     let markers = folder::pictures(layout.tracks)?;
     for ((time, path), marker) in folder::pictures(layout.frames)?.iter().enumerate().zip(&markers) {
         let frame = frame::correct(folder::plane(path)?, detect.pixel_size);
-        let found = cells::find(&frame, detect);
+        let found = detector.find(&frame, detect)?;
         let seen: Vec<Observation> = found.cells.iter().map(Observation::from).collect();
         let links = linker.link(TimeIndex(time as i64), &seen);
         let (width, height) = (frame.raw.width_px(), frame.raw.height_px());

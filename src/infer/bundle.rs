@@ -24,6 +24,7 @@ use super::npy::{self, Tensor};
 use super::{InferError, LATENT_LEN, Latent};
 use crate::cells::{CROP_SIDE_PX, Crop};
 use rdf::{Config, FileDescription, Rdf};
+use serde::de::DeserializeOwned;
 use serde::{Serialize as _, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -236,6 +237,40 @@ pub(super) fn rows_in_one_line<S: Serializer>(rows: &[Vec<f64>], serializer: S) 
     serializer.collect_seq(rows.iter().map(serde_saphyr::FlowSeq))
 }
 
+/// A relative folder is looked for below the working directory, then beside the program and above it (a checkout's
+/// `target/release`), then where packages put it.
+pub fn find(written: PathBuf) -> PathBuf {
+    if written.is_absolute() || written.is_dir() {
+        return written;
+    }
+    let program = std::env::current_exe().ok();
+    let beside = program.iter().flat_map(|program| program.ancestors().skip(1).take(4)).map(Path::to_owned);
+    let packaged = ["/usr/local/share/cytowatch", "/usr/share/cytowatch"].map(PathBuf::from);
+    beside.chain(packaged).map(|folder| folder.join(&written)).find(|path| path.is_dir()).unwrap_or(written)
+}
+
+/// The description in `folder`, as far as `T` wants to know it.
+///
+/// # Errors
+/// - `bundle_read` when it is missing.
+/// - `bundle_description` when it is not YAML or lacks a key.
+pub(super) fn description<T: DeserializeOwned>(folder: &Path) -> Result<T, InferError> {
+    let path = folder.join(RDF);
+    serde_saphyr::from_slice(&read(&path)?)
+        .map_err(|source| InferError::BundleDescription { path, source: Box::new(source) })
+}
+
+/// The bytes of the file `name` in `folder`; checked when its hash is known.
+///
+/// # Errors
+/// - `bundle_facts` when the name leads out of the folder.
+/// - `bundle_read`, `bundle_hash` when the file is missing or another one.
+pub(super) fn described_file(folder: &Path, name: &str, sha256: Option<&str>) -> Result<Vec<u8>, InferError> {
+    let described = FileDescription { source: name.to_owned(), sha256: sha256.unwrap_or_default().to_owned() };
+    let file = BundleFile::new(folder, &described)?;
+    if sha256.is_some() { file.read() } else { read(&file.path) }
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, InferError> {
     fs::read(path).map_err(|source| InferError::BundleRead { path: path.to_owned(), source })
 }
@@ -248,7 +283,7 @@ fn identity(mut files: Vec<(String, String)>) -> String {
 }
 
 /// sha256 of `bytes`, 64 lower-case hexadecimal digits.
-pub(super) fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     let nibbles = Sha256::digest(bytes).into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
     nibbles.filter_map(|nibble| char::from_digit(u32::from(nibble), 16)).collect()
 }

@@ -5,12 +5,15 @@
 use super::job::{Analysed, Found, Job, Outcome};
 use crate::cells::{self, DetectSettings};
 use crate::frame::{self, Plane, read::ReadError};
+use crate::infer::InferError;
+use crate::infer::finder::Finder;
 use crate::status::{Stage, Status, monotonic_now};
 use crate::units::{PixelSize, PixelSizeError};
 use crate::watch::complete::Stamp;
 use async_channel::{Receiver, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use thiserror::Error;
 
 /// Why a frame has no cells to show.
@@ -28,6 +31,9 @@ pub enum AnalyseError {
     /// The file is not the version that was found complete.
     #[error("the file changed while it was read")]
     Changed,
+    /// The network that finds cells failed.
+    #[error("look for cells")]
+    Find(#[from] InferError),
     /// A defect of this software or of a library.
     #[error("a defect stopped the analysis of this frame: {0}; please report it with the file")]
     Defect(String),
@@ -41,6 +47,7 @@ impl AnalyseError {
             Self::NoPixelSize => "no_pixel_size",
             Self::PixelSize(_) => "impossible_pixel_size",
             Self::Changed => "changed_while_read",
+            Self::Find(error) => error.code(),
             Self::Defect(_) => "defect",
         }
     }
@@ -56,16 +63,18 @@ impl AnalyseError {
 }
 
 /// What the workers need to know about the instrument.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Optics {
     /// Pixel size from the configuration; otherwise each file's own.
     pub pixel_size: Option<PixelSize>,
     /// Coarse diameter of a cell, um.
     pub cell_diameter_um: f64,
+    /// The network that finds cells; `None` for the classical chain.
+    pub finder: Option<Arc<Finder>>,
 }
 
 /// Takes frames from `jobs` until the queue is closed; runs on a thread of its own.
-pub fn work(jobs: &Receiver<Job>, found: &Sender<Analysed>, optics: Optics, status: &Status) {
+pub fn work(jobs: &Receiver<Job>, found: &Sender<Analysed>, optics: &Optics, status: &Status) {
     while let Ok(job) = jobs.recv_blocking() {
         status.begin(Stage::Cells);
         let began = monotonic_now();
@@ -81,7 +90,7 @@ pub fn work(jobs: &Receiver<Job>, found: &Sender<Analysed>, optics: Optics, stat
     }
 }
 
-fn analyse(job: &Job, optics: Optics) -> Outcome<Box<Found>> {
+fn analyse(job: &Job, optics: &Optics) -> Outcome<Box<Found>> {
     let result = catch_unwind(AssertUnwindSafe(|| read_and_find(job, optics)))
         .unwrap_or_else(|panic| Err(AnalyseError::Defect(panic_text(panic.as_ref()))));
     match result {
@@ -91,7 +100,7 @@ fn analyse(job: &Job, optics: Optics) -> Outcome<Box<Found>> {
     }
 }
 
-fn read_and_find(job: &Job, optics: Optics) -> Result<Found, AnalyseError> {
+fn read_and_find(job: &Job, optics: &Optics) -> Result<Found, AnalyseError> {
     let (plane, pixel_size) = read_plane(&job.path, job.plane_index, optics)?;
     // The second look: what was read is the version that was found complete. A container that grows at its end keeps
     // its earlier planes.
@@ -100,19 +109,19 @@ fn read_and_find(job: &Job, optics: Optics) -> Result<Found, AnalyseError> {
     if !job.stamp.is_same(now) && !grew {
         return Err(AnalyseError::Changed);
     }
-    Ok(find_in(plane, pixel_size, optics))
+    find_in(plane, pixel_size, optics)
 }
 
 /// The cells of a frame whose file is at rest.
 ///
 /// # Errors
 /// When the file cannot be read or nobody knows how large a pixel is.
-pub(super) fn find_cells(path: &Path, plane_index: usize, optics: Optics) -> Result<Found, AnalyseError> {
+pub(super) fn find_cells(path: &Path, plane_index: usize, optics: &Optics) -> Result<Found, AnalyseError> {
     let (plane, pixel_size) = read_plane(path, plane_index, optics)?;
-    Ok(find_in(plane, pixel_size, optics))
+    find_in(plane, pixel_size, optics)
 }
 
-fn read_plane(path: &Path, plane_index: usize, optics: Optics) -> Result<(Plane, PixelSize), AnalyseError> {
+fn read_plane(path: &Path, plane_index: usize, optics: &Optics) -> Result<(Plane, PixelSize), AnalyseError> {
     let mut source = frame::read::open(path)?;
     let told = source.planes().get(plane_index).and_then(|plane| plane.pixel_size_um);
     let pixel_size = match (optics.pixel_size, told) {
@@ -123,12 +132,17 @@ fn read_plane(path: &Path, plane_index: usize, optics: Optics) -> Result<(Plane,
     Ok((source.read(plane_index)?, pixel_size))
 }
 
-fn find_in(plane: Plane, pixel_size: PixelSize, optics: Optics) -> Found {
+fn find_in(plane: Plane, pixel_size: PixelSize, optics: &Optics) -> Result<Found, AnalyseError> {
     let size_px = (plane.width_px(), plane.height_px());
     let corrected = frame::correct(plane, pixel_size);
     let settings = DetectSettings { cell_diameter_um: optics.cell_diameter_um, ..DetectSettings::new(pixel_size) };
-    let cells = cells::find(&corrected, &settings);
-    Found { size_px, pixel_size, quality: corrected.quality, cells }
+    let cells = if let Some(finder) = &optics.finder {
+        let picture = cells::working_picture(&corrected, &settings, finder.view());
+        cells::find_in_maps(&corrected, &settings, &picture, &finder.maps(&picture)?)
+    } else {
+        cells::find(&corrected, &settings)
+    };
+    Ok(Found { size_px, pixel_size, quality: corrected.quality, cells })
 }
 
 /// What a panic said.

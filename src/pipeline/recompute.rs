@@ -73,7 +73,7 @@ impl Recomputer {
         path: &Path,
         (optics, track): (Optics, TrackSettings),
     ) -> Result<Recomputed, RecomputeError> {
-        let mut found = find_cells(path, stored.plane_index, optics)?;
+        let mut found = find_cells(path, stored.plane_index, &optics)?;
         let verdict = found.cells.verdict;
         let frame = frame_result(found.size_px, found.pixel_size, &found.quality, verdict);
         let inferences = describe(&mut self.model, &mut found.cells.cells)

@@ -1,0 +1,138 @@
+//! What the finder's network says of a working picture, and the cells that are read from it.
+//!
+//! Two maps: how likely a pixel is inside a cell, and how deep it lies in its cell (1 in the middle, 0 on the rim, so that
+//! there is a valley between any two cells). A cell is a hill of the second inside the mask of the first.
+
+use super::grid::Grid;
+use super::mask::{Labels, Mask};
+use super::segment::{Segmented, area_px};
+use super::split::split;
+use super::working::WorkingPicture;
+
+/// Inside is what is more likely inside than outside.
+const INSIDE: f32 = 0.5;
+/// A hill that rises less than this above the pass to its neighbour is part of it; depths are 0..1.
+const PROMINENCE: f32 = 0.2;
+/// Smoothing of the depth before hills are counted, px.
+const SMOOTHING_PX: f32 = 1.6;
+/// A cell's deepest point is believed to lie at least this deep.
+const SHALLOWEST: f32 = 0.25;
+/// Cells smaller than this share of the hinted cell's area are debris.
+const SMALLEST_SHARE: f32 = 0.25;
+/// Holes up to this share of the hinted cell's area belong to the cell around them.
+const HOLE_SHARE: f32 = 0.25;
+/// Hills smaller than this share of the hinted cell's area are part of their neighbour.
+const HILL_SHARE: f32 = 0.06;
+
+/// The network's two maps of a working picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CellMaps {
+    /// `[height, width]` of the working picture: logit that the pixel is inside a cell.
+    pub inside: Vec<f32>,
+    /// `[height, width]`: logit of the depth in its cell.
+    pub depth: Vec<f32>,
+}
+
+/// The cells in the maps of `picture`; `None` when the maps are of another size or not finite.
+pub(super) fn segment(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
+    let (width, height) = (picture.width, picture.height);
+    let fits = |map: &[f32]| map.len() == width * height && map.iter().all(|value| value.is_finite());
+    if !fits(&maps.inside) || !fits(&maps.depth) {
+        return None;
+    }
+    let probability =
+        |map: &[f32]| Grid { width, height, values: map.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect() };
+    let (inside, depth) = (probability(&maps.inside), probability(&maps.depth).smoothed(SMOOTHING_PX));
+    let area = area_px(picture.diameter_px as f32);
+    let mask = Mask::above(&inside, INSIDE).filled((HOLE_SHARE * area) as usize);
+    let covered = mask.area() as f64 / mask.inside.len().max(1) as f64;
+    let hills = split(&mask, &depth, PROMINENCE, (HILL_SHARE * area) as usize).largest_parts();
+    Some(Segmented { scale: picture.scale, labels: believable(&hills, &depth, area), covered })
+}
+
+/// Without the hills that are too small or too flat to be cells.
+#[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the tables hold count + 1")]
+fn believable(hills: &Labels, depth: &Grid, area: f32) -> Labels {
+    let areas = hills.areas();
+    let mut top = vec![0.0_f32; areas.len()];
+    for (&label, &depth) in hills.label.iter().zip(&depth.values) {
+        top[label as usize] = top[label as usize].max(depth);
+    }
+    let smallest = (SMALLEST_SHARE * area) as usize;
+    let good: Vec<bool> = top.iter().zip(&areas).map(|(&top, &area)| top >= SHALLOWEST && area >= smallest).collect();
+    let label = hills.label.iter().map(|&label| if good[label as usize] { label } else { 0 }).collect();
+    Labels { label, ..*hills }
+}
+
+/// The maps that the network is trained to give for cells `labels` (`[height, width]`, 0 for none): inside 0 or 1, and
+/// the distance to the rim divided by the cell's largest, 0..=1. The frame's edge is no rim.
+#[cfg(any(test, feature = "learn"))]
+#[expect(clippy::indexing_slicing, reason = "windows lie inside the picture")]
+pub(crate) fn wanted(labels: &[u16], width: usize, height: usize) -> (Vec<f32>, Vec<f32>) {
+    let count = labels.iter().copied().max().map_or(0, u32::from);
+    let labels = Labels { width, height, label: labels.iter().map(|&label| u32::from(label)).collect(), count };
+    let inside = labels.label.iter().map(|&label| f32::from(u8::from(label > 0))).collect();
+    let mut depth = vec![0.0_f32; width * height];
+    for window in labels.windows() {
+        let (left, top) = (window.left.saturating_sub(1), window.top.saturating_sub(1));
+        let (right, bottom) = ((window.right + 2).min(width), (window.bottom + 2).min(height));
+        let rows = || (top..bottom).map(|y| y * width + left..y * width + right);
+        let own = Mask {
+            width: right - left,
+            height: bottom - top,
+            inside: rows().flat_map(|row| labels.label[row].iter().map(|label| *label == window.label)).collect(),
+        };
+        let distance = own.squared_distance();
+        let largest = distance.iter().fold(0.0_f32, |a, &b| a.max(b)).sqrt().max(1.0);
+        for (row, distance) in rows().zip(distance.chunks_exact(own.width)) {
+            for (value, distance) in depth[row].iter_mut().zip(distance).filter(|(_, distance)| **distance > 0.0) {
+                *value = (distance.sqrt() / largest).min(1.0);
+            }
+        }
+    }
+    (inside, depth)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three discs, two of them touching.
+    fn discs() -> (usize, usize, Vec<u16>) {
+        let (width, height) = (120, 60);
+        let centres = [(25.0, 30.0), (46.0, 30.0), (90.0, 25.0)];
+        let label = |i: usize| {
+            let (x, y) = ((i % width) as f32, (i / width) as f32);
+            let near = centres.iter().zip(1..).map(|(c, n)| ((x - c.0).hypot(y - c.1), n));
+            near.min_by(|a, b| a.0.total_cmp(&b.0)).filter(|(far, _)| *far < 11.5).map_or(0, |(_, n)| n)
+        };
+        (width, height, (0..width * height).map(label).collect())
+    }
+
+    #[test]
+    fn cells_are_read_back_from_the_maps_that_are_wanted_for_them() {
+        let (width, height, labels) = discs();
+        let (inside, depth) = wanted(&labels, width, height);
+        assert!(depth.iter().all(|d| (0.0..=1.0).contains(d)) && depth.iter().any(|d| *d > 0.99));
+        let logit =
+            |map: &[f32]| map.iter().map(|v| (v.clamp(0.01, 0.99) / (1.0 - v.clamp(0.01, 0.99))).ln()).collect();
+        let maps = CellMaps { inside: logit(&inside), depth: logit(&depth) };
+        let picture =
+            WorkingPicture { width, height, values: vec![0.0; width * height], scale: 2.0, diameter_px: 24.0 };
+        let found = segment(&picture, &maps).unwrap();
+        assert_eq!(found.labels.windows().len(), 3);
+        let same = found.labels.label.iter().zip(&labels).filter(|(a, b)| (**a > 0) == (**b > 0)).count();
+        assert_eq!(same, width * height);
+        let (a, b) = (found.labels.label[30 * width + 25], found.labels.label[30 * width + 46]);
+        assert_ne!(a, b);
+    }
+
+    #[test]
+    fn maps_of_another_size_or_not_finite_are_refused() {
+        let picture = WorkingPicture { width: 2, height: 2, values: vec![0.0; 4], scale: 1.0, diameter_px: 24.0 };
+        let maps = |inside: Vec<f32>| CellMaps { inside, depth: vec![0.0; 4] };
+        assert!(segment(&picture, &maps(vec![0.0; 3])).is_none());
+        assert!(segment(&picture, &maps(vec![f32::NAN; 4])).is_none());
+        assert!(segment(&picture, &maps(vec![-9.0; 4])).is_some_and(|found| found.labels.windows().is_empty()));
+    }
+}

@@ -1,0 +1,202 @@
+//! The picture that the finder's network sees: any instrument's frame brought to one scale and one contrast.
+//!
+//! Takes relative light, gives, for the shipped network, the logarithm of it without its slow part, resampled continuously so that a cell of the
+//! hinted diameter is [`NETWORK_DIAMETER_PX`] wide, and divided by the strength of the frame's own structures. So the
+//! network never learns an instrument: pixel size, exposure and depth of contrast are gone before it looks.
+
+use super::grid::Grid;
+
+/// A cell of the hinted diameter is this wide in the network's picture, px.
+pub const NETWORK_DIAMETER_PX: f64 = 24.0;
+/// Radius of the running mean that is taken away, in diameters.
+const SLOW_DIAMETERS: f64 = 1.5;
+/// Light is taken as never darker than this.
+const DARKEST: f32 = 0.05;
+/// Logarithms of light beyond this do not count more.
+const STRONGEST: f32 = 1.5;
+/// The contrast is measured where this share of the picture is quieter.
+const BUSY_SHARE: f64 = 0.9;
+/// Structures weaker than this are the camera's noise: the contrast is raised no further.
+const WEAKEST: f32 = 0.02;
+/// Values beyond this are cut.
+const CUT: f32 = 5.0;
+
+/// How a network wants to see cells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct View {
+    /// A cell of the hinted diameter is to be this wide, px.
+    pub diameter_px: f64,
+    /// What a pixel is to say.
+    pub light: Light,
+}
+
+/// What a pixel of a working picture says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Light {
+    /// About -4..4 and 0 on empty substrate: what the shipped network sees.
+    Contrast,
+    /// Relative light, about 1 on empty substrate: what other networks' own preprocessing starts from.
+    Relative,
+}
+
+impl View {
+    /// The shipped network's.
+    pub const SHIPPED: Self = Self { diameter_px: NETWORK_DIAMETER_PX, light: Light::Contrast };
+}
+
+/// A frame as a network is to see it: `[height, width]` values.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WorkingPicture {
+    /// Pixels per row.
+    pub width: usize,
+    /// Number of rows.
+    pub height: usize,
+    /// Row after row.
+    pub values: Vec<f32>,
+    /// A working pixel is this many frame pixels wide.
+    pub scale: f64,
+    /// A cell of the hinted diameter is this wide, px.
+    pub diameter_px: f64,
+}
+
+impl WorkingPicture {
+    /// The working picture of `relative` (`[height, width]`, about 1 on empty substrate) with cells `diameter_px` wide, for
+    /// a network that sees by `view`.
+    pub fn of(relative: &[f32], width: usize, height: usize, diameter_px: f64, view: View) -> Self {
+        let working_px = view.diameter_px;
+        let scale = (diameter_px / working_px).clamp(0.1, 64.0);
+        let light = resampled(relative, width, height, scale);
+        let (columns, rows) = (light.width, light.height);
+        let values = match view.light {
+            Light::Relative => light.values,
+            Light::Contrast => contrast(&light, working_px),
+        };
+        Self { width: columns, height: rows, values, scale, diameter_px: working_px }
+    }
+}
+
+/// The logarithm of light without its slow part, divided by the strength of the picture's own structures.
+fn contrast(light: &Grid, diameter_px: f64) -> Vec<f32> {
+    let log = light.map(|v| v.max(DARKEST).ln().clamp(-STRONGEST, STRONGEST));
+    let radius = (SLOW_DIAMETERS * diameter_px) as usize;
+    let slow = log.mean(radius).mean(radius / 2);
+    let fast = log.zip(&slow, |a, b| a - b);
+    let factor = 1.0 / strength(&fast, diameter_px as usize).max(WEAKEST);
+    fast.values.iter().map(|v| (v * factor).clamp(-CUT, CUT)).collect()
+}
+
+/// How strong the structures of the picture's busier places are: the fourth-power mean of a block as wide as a cell, of
+/// which [`BUSY_SHARE`] of the blocks have less. A frame with few cells and one full of them come out about alike, and a
+/// black corner or a single bright bubble does not count.
+fn strength(picture: &Grid, block: usize) -> f32 {
+    let (columns, rows) = (picture.width.div_ceil(block.max(1)), picture.height.div_ceil(block.max(1)));
+    let mut sums = vec![(0.0_f64, 0_u32); columns * rows];
+    for (y, line) in picture.values.chunks_exact(picture.width).enumerate() {
+        for (x, run) in line.chunks(block.max(1)).enumerate() {
+            if let Some((sum, count)) = sums.get_mut(y / block.max(1) * columns + x) {
+                *sum += run.iter().map(|&v| f64::from(v * v) * f64::from(v * v)).sum::<f64>();
+                *count += run.len() as u32;
+            }
+        }
+    }
+    let mut strengths: Vec<f64> = sums.iter().map(|(sum, count)| sum / f64::from((*count).max(1))).collect();
+    strengths.sort_unstable_by(f64::total_cmp);
+    let at = (strengths.len().saturating_sub(1) as f64 * BUSY_SHARE).round() as usize;
+    strengths.get(at).map_or(0.0, |strength| strength.powf(0.25) as f32)
+}
+
+/// Which source pixels make one target pixel, with their weights.
+struct Taps {
+    from: usize,
+    weights: Vec<f32>,
+}
+
+/// The taps of every target pixel along one axis: the mean over its width when the picture shrinks, the line between
+/// two neighbours when it grows.
+fn taps(length: usize, scale: f64) -> Vec<Taps> {
+    let targets = ((length as f64 / scale).round() as usize).max(1);
+    let last = length.saturating_sub(1);
+    (0..targets)
+        .map(|target| {
+            let middle = (target as f64 + 0.5) * scale;
+            if scale > 1.0 {
+                let (left, right) = (middle - scale / 2.0, (middle + scale / 2.0).min(length as f64));
+                let from = (left.max(0.0) as usize).min(last);
+                let to = (right.ceil() as usize).clamp(from + 1, length);
+                let mut weights: Vec<f32> =
+                    (from..to).map(|at| (right.min(at as f64 + 1.0) - left.max(at as f64)).max(1e-6) as f32).collect();
+                let sum: f32 = weights.iter().sum();
+                for weight in &mut weights {
+                    *weight /= sum;
+                }
+                Taps { from, weights }
+            } else {
+                let at = (middle - 0.5).clamp(0.0, last as f64);
+                let from = (at as usize).min(last.saturating_sub(1));
+                let part = (at - from as f64) as f32;
+                let weights = if last == 0 { vec![1.0] } else { vec![1.0 - part, part] };
+                Taps { from, weights }
+            }
+        })
+        .collect()
+}
+
+/// `source` with pixels `scale` times as wide.
+#[expect(clippy::indexing_slicing, reason = "taps lie inside the row or column that they were made for")]
+fn resampled(source: &[f32], width: usize, height: usize, scale: f64) -> Grid {
+    let (columns, rows) = (taps(width, scale), taps(height, scale));
+    let mut values = Vec::with_capacity(columns.len() * rows.len());
+    let mut line = vec![0.0_f32; width];
+    for row in &rows {
+        line.fill(0.0);
+        for (tap, weight) in row.weights.iter().enumerate() {
+            let from = (row.from + tap) * width;
+            for (sum, value) in line.iter_mut().zip(&source[from..from + width]) {
+                *sum += weight * value;
+            }
+        }
+        values.extend(columns.iter().map(|column| {
+            column.weights.iter().zip(&line[column.from..]).map(|(weight, value)| weight * value).sum::<f32>()
+        }));
+    }
+    Grid { width: columns.len(), height: rows.len(), values }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resampling_keeps_a_slope_a_slope() {
+        let (width, height) = (60, 40);
+        let source: Vec<f32> = (0..width * height).map(|i| (i % width) as f32).collect();
+        for scale in [0.5, 1.0, 1.7, 2.56, 4.0] {
+            let grid = resampled(&source, width, height, scale);
+            assert_eq!((grid.width, grid.height), ((60.0 / scale).round() as usize, (40.0 / scale).round() as usize));
+            let row = &grid.values[grid.width * 3..grid.width * 4];
+            for (x, value) in row.iter().enumerate().skip(2).take(grid.width - 4) {
+                let expected = (x as f64 + 0.5) * scale - 0.5;
+                assert!((f64::from(*value) - expected).abs() < 0.26, "{scale} {x}: {value} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn brightness_and_depth_of_contrast_do_not_matter() {
+        let (width, height) = (240, 200);
+        let pattern = |i: usize| ((i % width) as f32 / 9.0).sin() * ((i / width) as f32 / 7.0).cos();
+        let at = |gain: f32, depth: f32| -> Vec<f32> {
+            let frame: Vec<f32> = (0..width * height).map(|i| gain * (depth * pattern(i)).exp()).collect();
+            WorkingPicture::of(&frame, width, height, 48.0, View::SHIPPED).values
+        };
+        let (one, other) = (at(1.0, 0.2), at(1.3, 0.5));
+        let worst = one.iter().zip(&other).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
+        assert!(worst < 0.15, "{worst}");
+    }
+
+    #[test]
+    fn a_tiny_frame_has_a_working_picture() {
+        let picture = WorkingPicture::of(&[1.0], 1, 1, 60.0, View::SHIPPED);
+        assert_eq!((picture.width, picture.height, picture.values), (1, 1, vec![0.0]));
+    }
+}

@@ -1,0 +1,62 @@
+//! `cytowatch train-finder`: from pictures with true outlines to the network that finds cells.
+
+use std::path::PathBuf;
+
+/// Arguments of `train-finder`.
+///
+/// The network learns from simulated cultures and, when sets are named, from those public sets of `cytowatch evaluate cells`
+/// that have outlines. A figure for a set is honest only from a network that was not shown that set.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Simulated cultures.
+    #[arg(long, default_value_t = 160)]
+    pub cultures: u64,
+    /// Folder of the public sets.
+    #[arg(long, env = "CYTOWATCH_DATA")]
+    pub data: Option<PathBuf>,
+    /// Names of the sets that are shown to the network, with commas between them; none by default.
+    #[arg(long, value_delimiter = ',', requires = "data")]
+    pub sets: Vec<String>,
+    /// Share of the pictures that are taken from the sets, 0..1.
+    #[arg(long, default_value_t = 0.5)]
+    pub real_share: f64,
+    /// Channels after the first convolution.
+    #[arg(long, default_value_t = 12)]
+    pub width: usize,
+    /// Steps of Adam.
+    #[arg(long, default_value_t = 6000)]
+    pub steps: u32,
+    /// Pictures per step.
+    #[arg(long, default_value_t = 12)]
+    pub batch: usize,
+    /// Adam's longest step.
+    #[arg(long, default_value_t = 3e-3)]
+    pub learning_rate: f32,
+    /// Seed of cultures, weights, choice and disturbances.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Folder of the network, in the bioimage.io model format; also written now and then while training goes on.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// Trains and writes the network.
+///
+/// # Errors
+/// What could not be read, trained or written.
+#[cfg(feature = "learn")]
+pub fn run(args: &Args) -> anyhow::Result<()> {
+    training::run(args)
+}
+
+/// Says that this binary cannot train.
+///
+/// # Errors
+/// Always.
+#[cfg(not(feature = "learn"))]
+pub fn run(_: &Args) -> anyhow::Result<()> {
+    anyhow::bail!("this cytowatch was built without training: build it with `cargo build --release --features learn`")
+}
+
+#[cfg(feature = "learn")]
+mod training;

@@ -1,0 +1,80 @@
+//! What `cytowatch train-finder` does when it was built to train.
+
+use super::Args;
+use crate::cli::say;
+use crate::evaluate::labelled;
+use crate::evaluate::sets;
+use crate::learn::finder::bundle;
+use crate::learn::finder::page::Page;
+use crate::learn::finder::{self, FinderSettings};
+use crate::simulate::culture::culture;
+use crate::units::PixelSize;
+use anyhow::Context as _;
+use rayon::prelude::*;
+use std::time::Instant;
+
+pub(super) fn run(args: &Args) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut real = Vec::new();
+    for name in &args.sets {
+        let set = sets::SETS.iter().find(|set| set.name == name).with_context(|| format!("there is no set {name}"))?;
+        let data = args.data.as_deref().context("say where the sets are (--data)")?;
+        let found = labelled::pictures(set, data)?;
+        anyhow::ensure!(!found.is_empty(), "the set {name} has no outlines");
+        let pixel_size = PixelSize::new(set.pixel_size_um)?;
+        let diameter_px = pixel_size.px_from_um(set.cell_diameter_um);
+        let page = |one: &labelled::Labelled| {
+            Page::new(one.plane.clone(), pixel_size, &one.truth.labels, diameter_px, one.border_px)
+        };
+        real.extend(found.par_iter().map(page).collect::<Vec<_>>());
+    }
+    let simulated: Vec<Page> = (0..args.cultures)
+        .into_par_iter()
+        .filter_map(|number| {
+            let culture = culture(args.seed.wrapping_mul(1_000_000) + number)?;
+            let pixel_size = PixelSize::new(culture.pixel_um).ok()?;
+            Some(Page::new(culture.plane, pixel_size, &culture.labels, culture.diameter_px, 0))
+        })
+        .collect();
+    let seconds = began.elapsed().as_secs_f64();
+    say(&format!("pages     {} real, {} simulated in {seconds:.0} s", real.len(), simulated.len()))?;
+    let settings = FinderSettings {
+        width: args.width,
+        steps: args.steps,
+        batch: args.batch,
+        learning_rate: args.learning_rate,
+        real_share: args.real_share,
+        seed: args.seed,
+    };
+    let began = Instant::now();
+    let shown = if simulated.is_empty() { &real } else { &simulated };
+    let picture = finder::test_picture(shown, args.seed);
+    let write = |onnx: &[u8], step: u32, loss: f32| bundle::write(&args.out, onnx, &picture, &card(args, step, loss));
+    let mut last = (0, f32::NAN);
+    let onnx = finder::train(&real, &simulated, &settings, |progress, network| {
+        let seconds = began.elapsed().as_secs_f64();
+        say(&format!("step {:>6}: cross-entropy {:.4}, {seconds:.0} s", progress.step, progress.loss))?;
+        last = (progress.step, progress.loss);
+        write(&network()?, progress.step, progress.loss)
+    })?;
+    write(&onnx, last.0, last.1)
+}
+
+/// The model card.
+fn card(args: &Args, step: u32, loss: f32) -> String {
+    let sets = if args.sets.is_empty() { "none".to_owned() } else { args.sets.join(", ") };
+    let Args { cultures, real_share, width, steps, batch, learning_rate, seed, .. } = args;
+    format!(
+        "# cytowatch cell finder
+
+Finds cells in phase-contrast frames: a U-Net of {width} channels after its first convolution, on the frame's relative light \
+brought to one scale and one contrast. It gives, for every pixel, the logit that it lies inside a cell and the logit of how \
+deep it lies there; cells are the hills of the second inside the first.
+
+- Trained on {cultures} simulated cultures (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
+- Adam, {step} of {steps} steps of {batch} pictures of 96 x 96, longest step {learning_rate}; mean cross-entropy of the last steps {loss:.4}.
+- Made by `cytowatch train-finder`. What it reaches, set by set, stands in `docs/detection.md`.
+- It knows phase contrast of adherent cells. Other modalities and other organisms are not what it was made for.
+"
+    )
+}

@@ -1,0 +1,108 @@
+//! The way cells are found: by the network or by the classical chain.
+
+use crate::cells::{self, DetectSettings, FoundCells};
+use crate::frame::CorrectedFrame;
+use crate::infer::finder::{FindSettings, Finder};
+use std::path::Path;
+
+/// Finds the cells of frames.
+#[derive(Debug)]
+pub struct Detector {
+    finder: Option<Finder>,
+}
+
+impl Detector {
+    /// By the setting `detect.model`: a folder, `auto` or `none`.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or holds no such network.
+    pub fn open(model: &Path) -> anyhow::Result<Self> {
+        Ok(Self { finder: Finder::choose(&FindSettings { model: model.to_owned() })? })
+    }
+
+    /// The cells of `frame`.
+    ///
+    /// # Errors
+    /// When the network cannot run.
+    pub fn find(&self, frame: &CorrectedFrame, settings: &DetectSettings) -> anyhow::Result<FoundCells> {
+        let Some(finder) = &self.finder else { return Ok(cells::find(frame, settings)) };
+        let picture = cells::working_picture(frame, settings, finder.view());
+        Ok(cells::find_in_maps(frame, settings, &picture, &finder.maps(&picture)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cells::FrameVerdict;
+    use crate::evaluate::folder;
+    use crate::frame::{self, Plane};
+    use crate::units::PixelSize;
+    use std::path::PathBuf;
+
+    /// More than this many cells in a frame that shows none of ours would be a flood.
+    const FLOOD: usize = 100;
+
+    fn verdict(detector: &Detector, plane: Plane, pixel_um: f64, diameter_um: f64) -> (usize, FrameVerdict) {
+        let pixel_size = PixelSize::new(pixel_um).unwrap();
+        let settings = DetectSettings { cell_diameter_um: diameter_um, ..DetectSettings::new(pixel_size) };
+        let found = detector.find(&frame::correct(plane, pixel_size), &settings).unwrap();
+        (found.cells.len(), found.verdict)
+    }
+
+    #[test]
+    fn pictures_of_another_kind_never_give_a_flood_of_cells() {
+        let root = std::env::var_os("CYTOWATCH_DATA")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells");
+        for model in [shipped.as_path(), Path::new("none")] {
+            let detector = Detector::open(model).unwrap();
+            for (set, pixel_um, diameter_um) in [
+                ("yeast_phase_yeaz", 0.2, 5.0),
+                ("slim_qpi_hela", 0.3, 20.0),
+                ("vicar_qpi_dic/dic", 0.3, 20.0),
+                ("vicar_qpi_dic/qpi_pnt1a", 0.6, 20.0),
+                ("celldetective_brightfield_multichannel/images", 0.31, 20.0),
+            ] {
+                let folder = root.join(set);
+                if !folder.is_dir() {
+                    eprintln!("skipped: the test data {} are not here", folder.display());
+                    continue;
+                }
+                let of_truth = |path: &PathBuf| {
+                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                    name.contains("_res_") || name.contains("groundtruth")
+                };
+                for path in folder::pictures(&folder).unwrap().iter().filter(|path| !of_truth(path)).take(3) {
+                    let (cells, verdict) = verdict(&detector, folder::plane(path).unwrap(), pixel_um, diameter_um);
+                    println!("{} {}: {cells} cells, {verdict:?}", model.display(), path.display());
+                    assert!(cells <= FLOOD, "{}: {cells}", path.display());
+                    assert!(!set.contains("qpi_pnt1a") || verdict == FrameVerdict::WrongKind, "{verdict:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn empty_and_blurred_frames_give_no_cells() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells");
+        let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 20) as f32 / 4096.0 - 0.5;
+        let empty: Vec<f32> = (0..600 * 500).map(|i| 8000.0 + 160.0 * noise(i)).collect();
+        let blurred: Vec<f32> = (0..600 * 500)
+            .map(|i| {
+                let (x, y) = ((i % 600) as f32, (i / 600) as f32);
+                8000.0 + 900.0 * (x / 45.0).sin() * (y / 38.0).cos() + 80.0 * noise(i)
+            })
+            .collect();
+        for model in [shipped.as_path(), Path::new("none")] {
+            let detector = Detector::open(model).unwrap();
+            for counts in [&empty, &blurred] {
+                let plane = Plane::new(600, 500, counts.clone(), 65_535.0).unwrap();
+                let (cells, verdict) = verdict(&detector, plane, 0.325, 20.0);
+                println!("{}: {cells} cells, {verdict:?}", model.display());
+                assert_eq!(cells, 0, "{verdict:?}");
+                assert_ne!(verdict, FrameVerdict::Usable);
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! A user's own network in the bioimage.io format finds cells; what is none is refused.
+
+use super::*;
+use crate::cells::{self, DetectSettings, FrameVerdict};
+use crate::frame::{self, Plane};
+use crate::infer::onnx_graph::finder::dark_is_foreground;
+use crate::units::PixelSize;
+
+#[test]
+fn pieces_cover_an_axis_once() {
+    for length in [1, 15, 1536, 1537, 4000, 9999] {
+        let pieces = pieces(length);
+        assert_eq!(pieces[0].keep_from, 0);
+        assert_eq!(pieces.last().unwrap().keep_to, length);
+        assert!(pieces.windows(2).all(|pair| pair[0].keep_to == pair[1].keep_from));
+        assert!(pieces.iter().all(|piece| piece.padded(16) <= TILE_PX && piece.from <= piece.keep_from));
+        for piece in &pieces {
+            assert!((0..piece.padded(16)).all(|offset| piece.mirrored(offset, length) < length));
+        }
+    }
+}
+
+/// Centres of dark discs, px, and their radius.
+const DISCS: [(f64, f64); 5] = [(60.0, 70.0), (180.0, 60.0), (300.0, 90.0), (110.0, 220.0), (260.0, 230.0)];
+const RADIUS_PX: f64 = 24.0;
+
+/// A frame with dark discs on an even background.
+fn discs() -> Plane {
+    let (width, height) = (380, 300);
+    let light = |i: usize| {
+        let (x, y) = ((i % width) as f64, (i / width) as f64);
+        let inside = DISCS.iter().any(|disc| (x - disc.0).hypot(y - disc.1) < RADIUS_PX);
+        // A ripple, so that the background is not wholly flat.
+        let ripple = 20.0 * (x / 3.0).sin() * (y / 4.0).cos();
+        (if inside { 500.0 } else { 1000.0 } + ripple) as f32
+    };
+    Plane::new(width, height, (0..width * height).map(light).collect(), 4095.0).unwrap()
+}
+
+const DESCRIPTION: &str = "
+type: model
+format_version: 0.5.4
+name: dark is foreground
+inputs:
+- id: raw
+  axes:
+  - type: batch
+  - {type: channel, channel_names: [raw]}
+  - {type: space, id: y, size: {min: 32, step: 16}}
+  - {type: space, id: x, size: {min: 32, step: 16}}
+  preprocessing:
+  - {id: ensure_dtype, kwargs: {dtype: float32}}
+  - {id: zero_mean_unit_variance, kwargs: {axes: [y, x]}}
+outputs:
+- id: seen
+  axes:
+  - type: batch
+  - {type: channel, channel_names: [foreground, boundary]}
+  - {type: space, id: y, size: {tensor_id: raw, axis_id: y}}
+  - {type: space, id: x, size: {tensor_id: raw, axis_id: x}}
+weights:
+  onnx: {source: net.onnx, opset_version: 17}
+config:
+  cytowatch: {cell_diameter_px: 20}
+";
+
+fn folder_with(description: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rdf.yaml"), description).unwrap();
+    // Of mean 0 and variance 1, the background lies at about 0.3 and the discs at -3.
+    std::fs::write(folder.path().join("net.onnx"), dark_is_foreground(-1.3)).unwrap();
+    folder
+}
+
+#[test]
+fn a_network_of_the_users_own_finds_cells_by_configuration() {
+    let folder = folder_with(DESCRIPTION);
+    let finder = Finder::choose(&FindSettings { model: folder.path().to_owned() }).unwrap().unwrap();
+    assert_eq!(finder.view(), View { diameter_px: 20.0, light: crate::cells::working::Light::Relative });
+    let pixel_size = PixelSize::new(0.5).unwrap();
+    let settings = DetectSettings { cell_diameter_um: 24.0, ..DetectSettings::new(pixel_size) };
+    let frame = frame::correct(discs(), pixel_size);
+    let picture = cells::working_picture(&frame, &settings, finder.view());
+    let maps = finder.maps(&picture).unwrap();
+    assert_eq!(maps, finder.maps(&picture).unwrap());
+    let found = cells::find_in_maps(&frame, &settings, &picture, &maps);
+    assert_eq!((found.verdict, found.cells.len()), (FrameVerdict::Usable, DISCS.len()));
+    let area_um2 = std::f64::consts::PI * (0.5 * RADIUS_PX).powi(2);
+    for cell in &found.cells {
+        let nearest = DISCS.iter().map(|disc| (cell.centroid.x - disc.0).hypot(cell.centroid.y - disc.1));
+        assert!(nearest.fold(f64::INFINITY, f64::min) < 1.5, "{:?}", cell.centroid);
+        assert!((cell.shape.area_um2 / area_um2 - 1.0).abs() < 0.12, "{} {area_um2}", cell.shape.area_um2);
+    }
+}
+
+#[test]
+fn what_is_no_network_that_finds_cells_is_refused_with_the_reason() {
+    for (from, to, code) in [
+        ("[foreground, boundary]", "[foreground]", "bundle_facts"),
+        ("zero_mean_unit_variance", "fourier_magic", "bundle_facts"),
+        ("{min: 32, step: 16}", "512", "bundle_facts"),
+        ("cell_diameter_px: 20", "cell_diameter_px: 2", "bundle_facts"),
+        ("source: net.onnx", "source: ../net.onnx", "bundle_facts"),
+        ("source: net.onnx", "source: other.onnx", "bundle_read"),
+        ("opset_version: 17", "sha256: 00", "bundle_hash"),
+        ("weights:", "wheights:", "bundle_description"),
+        ("id: seen", "id: unseen", "engine_load"),
+    ] {
+        assert!(DESCRIPTION.contains(from), "{from}");
+        let folder = folder_with(&DESCRIPTION.replace(from, to));
+        let refused = Finder::open(folder.path()).unwrap_err();
+        assert_eq!(refused.code(), code, "{to}: {refused}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Finder::open(folder.path()).unwrap_err().code(), "bundle_read");
+    assert!(Finder::choose(&FindSettings { model: "none".into() }).unwrap().is_none());
+}
+
+#[test]
+fn tiles_give_what_the_whole_picture_gives() {
+    let contract = Contract {
+        input: "raw".to_owned(),
+        output: "seen".to_owned(),
+        view: View::SHIPPED,
+        preprocessing: Preprocessing::None,
+        meaning: Meaning::ForegroundBoundary,
+        multiple_px: 16,
+    };
+    let finder = Finder::new(dark_is_foreground(0.0), contract).unwrap();
+    let (width, height) = (TILE_PX + 37, 21);
+    let values: Vec<f32> = (0..width * height).map(|i| (i as f32 * 0.37).sin()).collect();
+    let picture = WorkingPicture { width, height, values, scale: 1.0, diameter_px: 24.0 };
+    let maps = finder.maps(&picture).unwrap();
+    for (value, logit) in picture.values.iter().zip(&maps.inside) {
+        assert!((logit.clamp(-9.0, 9.0) + (20.0 * value).clamp(-9.0, 9.0)).abs() < 0.05, "{value} {logit}");
+    }
+}

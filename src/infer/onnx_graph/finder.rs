@@ -1,0 +1,82 @@
+//! The cell finder's network as an ONNX file: `picture [N, 1, H, W] -> maps [N, 2, H, W]`, logits; H and W are free.
+
+use super::message::{Dimension, Shape};
+use super::{BATCH_AXIS, Chain, Taps, fold, ints};
+use crate::infer::InferError;
+use crate::infer::finder_plan::{FinderWeights, Layer, MAPS, Step, plan};
+
+/// Name of the input, the working picture.
+pub const PICTURE: &str = "picture";
+/// Name of the output: logits of inside and of depth.
+pub const MAPS_OUT: &str = "maps";
+
+/// The network as the bytes of an ONNX file.
+///
+/// # Errors
+/// `weights` when a layer does not fit the plan.
+pub fn finder(weights: &FinderWeights) -> Result<Vec<u8>, InferError> {
+    let mut graph = Chain::new(PICTURE);
+    let mut layers = weights.layers.iter();
+    let mut kept: Vec<String> = Vec::new();
+    for (number, step) in plan(weights.width).into_iter().enumerate() {
+        let name = format!("step{}", number + 1);
+        let (operator, side, channels) = match step {
+            Step::Keep => {
+                kept.push(graph.last.clone());
+                continue;
+            }
+            Step::Add => {
+                let other = kept.pop().unwrap_or_default();
+                graph.push(&name, "Add", &[&other], []);
+                continue;
+            }
+            Step::Down(input, output) => ("Conv", 4, [output, input]),
+            Step::Around(both) => ("Conv", 3, [both, both]),
+            Step::Up(input, output) => ("ConvTranspose", 4, [input, output]),
+        };
+        let misfit = || InferError::Weights { layer: format!("cell finder, {name}") };
+        let Layer { kernel, norm, slope } = layers.next().ok_or_else(misfit)?;
+        let outputs = norm.gain.len();
+        let run = if operator == "Conv" { kernel.len() / outputs.max(1) } else { side * side };
+        if kernel.len() != channels.iter().product::<usize>() * side * side || !channels.contains(&outputs) {
+            return Err(misfit());
+        }
+        square(&mut graph, &name, operator, (channels, side), &fold(kernel, run, norm));
+        if let Some(slope) = slope {
+            graph.slope(&name, *slope);
+        }
+    }
+    Ok(graph.finish("cell_finder", MAPS_OUT, shape(1), shape(MAPS)))
+}
+
+/// A convolution that keeps, halves or doubles the sides.
+fn square(graph: &mut Chain, name: &str, operator: &str, (channels, side): ([usize; 2], usize), taps: &Taps) {
+    let [first, second] = channels;
+    let (kernel_name, bias_name) = (format!("{name}_kernel"), format!("{name}_bias"));
+    graph.weights(&kernel_name, &[first, second, side, side], &taps.kernel);
+    let bias = taps.bias.as_deref().unwrap_or_default();
+    graph.weights(&bias_name, &[bias.len()], bias);
+    let stride = if side == 4 { 2 } else { 1 };
+    let length = side as i64;
+    let how = [ints("kernel_shape", &[length; 2]), ints("pads", &[1; 4]), ints("strides", &[stride; 2])];
+    graph.push(name, operator, &[&kernel_name, &bias_name], how);
+}
+
+/// A network as others make them, for tests: `raw [N, 1, H, W] -> seen [N, 2, H, W]`, probabilities of foreground (where
+/// the picture is below `threshold`) and of boundary (nowhere).
+#[cfg(test)]
+pub(in crate::infer) fn dark_is_foreground(threshold: f32) -> Vec<u8> {
+    let mut graph = Chain::new("raw");
+    let mut kernel = vec![0.0; 2 * 9];
+    kernel[4] = -20.0;
+    let taps = Taps { kernel, bias: Some(vec![20.0 * threshold, -20.0]) };
+    square(&mut graph, "look", "Conv", ([2, 1], 3), &taps);
+    graph.push("probability", "Sigmoid", &[], []);
+    graph.finish("someone_elses", "seen", shape(1), shape(MAPS))
+}
+
+fn shape(channels: usize) -> Shape {
+    let named = |name: &str| Dimension { value: None, param: Some(name.to_owned()) };
+    let fixed = Dimension { value: Some(channels as i64), param: None };
+    Shape { dim: vec![named(BATCH_AXIS), fixed, named("H"), named("W")] }
+}

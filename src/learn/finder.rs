@@ -1,0 +1,101 @@
+//! Training of the cell finder's network: pictures with true outlines in, an ONNX file out.
+//!
+//! ```text
+//! simulated cultures, sets with truth --> pages --turned, scaled, dimmed, blurred, noisy--> network --> ONNX
+//! ```
+//!
+//! Promises: the same settings give the same bytes, on any number of threads.
+
+pub mod bundle;
+mod network;
+mod operations;
+pub mod page;
+
+use crate::infer::{InferError, onnx_graph};
+use network::Network;
+use page::Page;
+use rand::RngExt as _;
+use rayon::prelude::*;
+
+/// Side of a training picture, px: four cells.
+pub(super) const SIDE_PX: usize = 96;
+
+/// How the network is trained.
+#[derive(Debug, Clone, Copy)]
+pub struct FinderSettings {
+    /// Channels after the first convolution.
+    pub width: usize,
+    /// Steps of Adam.
+    pub steps: u32,
+    /// Pictures per step.
+    pub batch: usize,
+    /// Adam's longest step; it falls to 0 along half a cosine.
+    pub learning_rate: f32,
+    /// Share of pictures that are taken from the real pages when there are both, 0..=1.
+    pub real_share: f64,
+    /// Seed of weights, choice and disturbances.
+    pub seed: u64,
+}
+
+/// How far training is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Steps done.
+    pub step: u32,
+    /// Mean cross-entropy of the newest steps.
+    pub loss: f32,
+}
+
+/// Trains a network on `real` and `simulated` pages and gives its ONNX file; `told` hears of the progress now and then and
+/// of the network so far.
+///
+/// # Errors
+/// - `anyhow` text when there is no page.
+/// - `weights` when the network cannot be written.
+pub fn train(
+    real: &[Page],
+    simulated: &[Page],
+    settings: &FinderSettings,
+    mut told: impl FnMut(Progress, &dyn Fn() -> Result<Vec<u8>, InferError>) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<u8>> {
+    anyhow::ensure!(!real.is_empty() || !simulated.is_empty(), "there is no picture to train on");
+    let mut network = Network::new(settings.width, settings.seed);
+    tracing::info!(parameters = network.parameters(), real = real.len(), simulated = simulated.len(), "training");
+    let (mut sum, mut count) = (0.0_f32, 0_u16);
+    for step in 0..settings.steps {
+        let samples: Vec<(Vec<f32>, Vec<f32>)> = (0..settings.batch)
+            .into_par_iter()
+            .map(|place| {
+                let purpose = 1000 + u64::from(step) * settings.batch as u64 + place as u64;
+                let mut rng = super::parameters::generator(settings.seed, purpose);
+                let from_real = simulated.is_empty() || (!real.is_empty() && rng.random::<f64>() < settings.real_share);
+                let pages = if from_real { real } else { simulated };
+                let page = pages.get(rng.random_range(0..pages.len()));
+                page.map(|page| page.sample(SIDE_PX, &mut rng)).unwrap_or_default()
+            })
+            .collect();
+        let pictures: Vec<f32> = samples.iter().flat_map(|sample| sample.0.iter().copied()).collect();
+        let targets: Vec<f32> = samples.iter().flat_map(|sample| sample.1.iter().copied()).collect();
+        sum += network.step(&pictures, &targets, SIDE_PX, rate(step, settings));
+        count += 1;
+        if count == 100 || step + 1 == settings.steps {
+            let loss = sum / f32::from(count);
+            told(Progress { step: step + 1, loss }, &|| onnx_graph::finder::finder(&network.weights()))?;
+            (sum, count) = (0.0, 0);
+        }
+    }
+    Ok(onnx_graph::finder::finder(&network.weights())?)
+}
+
+/// A training picture that no step is shown (`[96, 96]`): what the network's test tensors are made of.
+pub fn test_picture(pages: &[Page], seed: u64) -> Vec<f32> {
+    let mut rng = super::parameters::generator(seed, 999);
+    pages.first().map(|page| page.sample(SIDE_PX, &mut rng).0).unwrap_or_default()
+}
+
+/// Up within the first hundredth of the steps, then down along half a cosine.
+fn rate(step: u32, settings: &FinderSettings) -> f32 {
+    let done = f64::from(step) / f64::from(settings.steps.max(1));
+    let warm = (done / 0.01).min(1.0);
+    settings.learning_rate * (warm * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())) as f32
+}

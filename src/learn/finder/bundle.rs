@@ -1,0 +1,108 @@
+//! The trained cell finder as a folder in the bioimage.io model format.
+
+use super::SIDE_PX;
+use crate::cells::working::{NETWORK_DIAMETER_PX, View, WorkingPicture};
+use crate::infer::bundle::sha256_hex;
+use crate::infer::finder::{Contract, Finder, Meaning, Preprocessing};
+use crate::infer::finder_plan::MULTIPLE_PX;
+use crate::infer::npy::{self, Tensor};
+use crate::infer::onnx_graph::OPSET;
+use crate::infer::onnx_graph::finder::{MAPS_OUT, PICTURE};
+use anyhow::Context as _;
+use std::path::Path;
+
+/// The network's file.
+const NETWORK: &str = "finder.onnx";
+const CARD: &str = "README.md";
+const TEST_PICTURE: &str = "test_picture.npy";
+const TEST_MAPS: &str = "test_maps.npy";
+
+/// How the shipped kind of network is used.
+fn contract() -> Contract {
+    Contract {
+        input: PICTURE.to_owned(),
+        output: MAPS_OUT.to_owned(),
+        view: View::SHIPPED,
+        preprocessing: Preprocessing::None,
+        meaning: Meaning::InsideDepth,
+        multiple_px: MULTIPLE_PX,
+    }
+}
+
+/// Writes the network `onnx` into `folder` (made when absent), with what it gives for `picture` (`[96, 96]`) and with the
+/// model card `card`; `rdf.yaml` comes last.
+///
+/// # Errors
+/// When the network does not run or a file cannot be written.
+pub fn write(folder: &Path, onnx: &[u8], picture: &[f32], card: &str) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder).with_context(|| format!("make folder {}", folder.display()))?;
+    let seen = WorkingPicture {
+        width: SIDE_PX,
+        height: SIDE_PX,
+        values: picture.to_vec(),
+        scale: 1.0,
+        diameter_px: NETWORK_DIAMETER_PX,
+    };
+    let maps = Finder::new(onnx.to_vec(), contract())?.maps(&seen)?;
+    let tensor = |channels: usize, values: Vec<f32>| {
+        npy::to_bytes(&Tensor { shape: vec![1, channels, SIDE_PX, SIDE_PX], values })
+    };
+    let files = [
+        (NETWORK, onnx.to_vec()),
+        (TEST_PICTURE, tensor(1, picture.to_vec())),
+        (TEST_MAPS, tensor(2, [maps.inside, maps.depth].concat())),
+        (CARD, card.as_bytes().to_vec()),
+    ];
+    let write = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        std::fs::write(&path, bytes).with_context(|| format!("write {}", path.display()))
+    };
+    for (name, bytes) in &files {
+        write(name, bytes)?;
+    }
+    let [network, test_picture, test_maps, _] = files.map(|(_, bytes)| sha256_hex(&bytes));
+    let version = env!("CARGO_PKG_VERSION");
+    let axes = |channels: &str| {
+        format!(
+            "  axes:
+  - type: batch
+  - type: channel
+    channel_names: [{channels}]
+  - {{type: space, id: y, size: {{min: {MULTIPLE_PX}, step: {MULTIPLE_PX}}}}}
+  - {{type: space, id: x, size: {{min: {MULTIPLE_PX}, step: {MULTIPLE_PX}}}}}
+  data: {{type: float32}}
+"
+        )
+    };
+    let (axes_in, axes_out) = (axes("phase"), axes("inside, depth"));
+    let rdf = format!(
+        "type: model
+format_version: 0.5.4
+name: cytowatch cell finder
+description: Finds cells in phase-contrast frames of any instrument; a small U-Net
+version: {version}
+authors:
+- name: cytowatch maintainers
+license: MIT
+tags: [phase-contrast, label-free, cells, segmentation, unet, 2d]
+documentation: {CARD}
+inputs:
+- id: {PICTURE}
+  description: Logarithm of relative light without its slow part, divided by the strength of the frame's structures
+{axes_in}  test_tensor: {{source: {TEST_PICTURE}, sha256: {test_picture}}}
+outputs:
+- id: {MAPS_OUT}
+  description: Logit that a pixel is inside a cell, logit of its depth in its cell
+{axes_out}  test_tensor: {{source: {TEST_MAPS}, sha256: {test_maps}}}
+weights:
+  onnx:
+    source: {NETWORK}
+    sha256: {network}
+    opset_version: {OPSET}
+config:
+  cytowatch:
+    cell_diameter_px: {NETWORK_DIAMETER_PX:?}
+"
+    );
+    write("rdf.yaml", rdf.as_bytes())
+}

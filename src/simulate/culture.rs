@@ -1,0 +1,135 @@
+//! Any cell line under any phase-contrast microscope: pictures with true outlines for training the cell finder.
+//!
+//! [`scene`](super::scene) simulates one instrument and one kind of tumour faithfully; a finder that shall work on
+//! instruments it never saw must be shown more than that. Here everything that differs between laboratories is drawn by
+//! chance: magnification and aperture, focus, sign and depth of the contrast, noise, substrate, debris; and cells round,
+//! spindle-shaped, spread or with arms, lonely or grown together. The picture still comes out of the same transfer function
+//! ([`Bench`]), so halo and shade-off are those of phase contrast.
+
+mod draw;
+
+use super::optics::{Bench, Optics};
+use crate::frame::Plane;
+use draw::Canvas;
+use rand::RngExt as _;
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, StandardNormal};
+
+/// Side of a culture's picture, px.
+const SIDE_PX: usize = 400;
+/// Margin on every side that is cut away, px: the transform is periodic.
+const MARGIN_PX: usize = 40;
+/// A cell of the usual diameter is this wide, px.
+const DIAMETER_PX: f64 = 32.0;
+/// Counts of empty substrate.
+const BACKGROUND_COUNTS: f32 = 10_000.0;
+
+/// A picture and what is true of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Culture {
+    /// What the camera gave.
+    pub plane: Plane,
+    /// `[height, width]`: the number of the cell at each pixel, 0 for none.
+    pub labels: Vec<u16>,
+    /// How wide a usual cell is, px.
+    pub diameter_px: f64,
+    /// Pixel size, um.
+    pub pixel_um: f64,
+}
+
+/// Uniform in `low..high`.
+fn between(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
+    low + (high - low) * rng.random::<f64>()
+}
+
+/// Log-uniform in `low..high`.
+fn scaled(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {
+    between(rng, low.ln(), high.ln()).exp()
+}
+
+fn chance(rng: &mut ChaCha8Rng, probability: f64) -> bool {
+    rng.random::<f64>() < probability
+}
+
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    StandardNormal.sample(rng)
+}
+
+/// The culture of `seed`: the same seed gives the same bytes. `None` never happens: the picture is not empty.
+pub fn culture(seed: u64) -> Option<Culture> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(0xce11);
+    let rng = &mut rng;
+    let diameter_um = scaled(rng, 12.0, 48.0);
+    let pixel_um = diameter_um / DIAMETER_PX;
+    let optics = optics(rng, pixel_um);
+    let side = SIDE_PX + 2 * MARGIN_PX;
+    let bench = Bench::new(side, side, optics);
+    let mut canvas = Canvas::new(side, pixel_um);
+    canvas.substrate(&bench, rng);
+    canvas.cells(rng);
+    canvas.debris(rng);
+    let depth_of_field = optics.wavelength_um / (optics.aperture * optics.aperture);
+    let defocus_um = 0.6 * depth_of_field * normal(rng);
+    let light = bench.image(&canvas.phase, defocus_um);
+    let noise = scaled(rng, 0.004, 0.05) as f32;
+    let inner = MARGIN_PX..MARGIN_PX + SIDE_PX;
+    let mut counts = Vec::with_capacity(SIDE_PX * SIDE_PX);
+    let mut labels = Vec::with_capacity(SIDE_PX * SIDE_PX);
+    for y in inner.clone() {
+        for x in inner.clone() {
+            let value = light.get(y * side + x).copied().unwrap_or(1.0);
+            let deviate: f32 = StandardNormal.sample(rng);
+            counts.push((BACKGROUND_COUNTS * (value + noise * value.sqrt() * deviate)).clamp(0.0, 65_535.0));
+            labels.push(canvas.labels.get(y * side + x).copied().unwrap_or(0));
+        }
+    }
+    let plane = Plane::new(SIDE_PX, SIDE_PX, counts, 65_535.0)?;
+    Some(Culture { plane, labels, diameter_px: DIAMETER_PX, pixel_um })
+}
+
+/// Objectives from 4x to 40x, well or badly adjusted; in a few cases with negative contrast.
+fn optics(rng: &mut ChaCha8Rng, pixel_um: f64) -> Optics {
+    // The camera's pixels about match the objective, as they do on real instruments.
+    let finest = (0.55 / (4.0 * pixel_um)).min(0.6);
+    let aperture = between(rng, 0.6, 1.6) * finest.max(0.1);
+    let aperture = aperture.clamp(0.1, 0.6);
+    let ring_aperture = aperture * between(rng, 0.3, 0.55);
+    let sign = if chance(rng, 0.06) { -1.0 } else { 1.0 };
+    Optics {
+        pixel_um,
+        wavelength_um: 0.55,
+        aperture,
+        ring_aperture,
+        ring_width: ring_aperture * scaled(rng, 0.08, 0.45),
+        blur_um: pixel_um * between(rng, 0.3, 1.3),
+        glare_share: between(rng, 0.0, 0.5),
+        glare_um: between(rng, 1.0, 4.0),
+        ring_transmission: sign * between(rng, 0.28, 0.65),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_gives_the_same_culture_and_another_one_another() {
+        let one = culture(3).unwrap();
+        assert_eq!(one, culture(3).unwrap());
+        assert_ne!(one, culture(4).unwrap());
+        assert!(one.plane.counts().iter().all(|count| count.is_finite()));
+    }
+
+    #[test]
+    fn most_cultures_have_cells_and_some_are_empty_or_full() {
+        let covered: Vec<f64> = (0..24)
+            .filter_map(culture)
+            .map(|c| c.labels.iter().filter(|l| **l > 0).count() as f64 / c.labels.len() as f64)
+            .collect();
+        assert_eq!(covered.len(), 24);
+        assert!(covered.iter().filter(|c| **c > 0.02).count() > 15, "{covered:?}");
+        assert!(covered.iter().any(|c| *c > 0.5) && covered.iter().any(|c| *c < 0.2), "{covered:?}");
+    }
+}
