@@ -24,6 +24,8 @@ pub mod evaluate;
 #[cfg(feature = "learn")]
 mod forward;
 #[cfg(feature = "learn")]
+pub mod guides;
+#[cfg(feature = "learn")]
 mod kernels;
 pub mod lbp;
 #[cfg(feature = "learn")]
@@ -34,5 +36,6 @@ pub mod report;
 #[cfg(feature = "learn")]
 pub mod sketch;
 pub mod split;
+pub mod strange;
 #[cfg(feature = "learn")]
 pub mod trainer;

@@ -1,11 +1,13 @@
 //! `cytowatch evaluate model`: what a bundle is worth on samples and days that it has not seen.
 
+mod validity;
+
 use super::say;
 use crate::cells::{self, Crop, DetectSettings};
 use crate::frame::{self, Plane};
 use crate::infer::engine::EngineChoice;
 use crate::infer::{InferSettings, Inference, Model};
-use crate::learn::dataset::{Origin, PanelPlan, each_of_panel};
+use crate::learn::dataset::{Origin, PanelPlan, Shown, each_of_panel};
 use crate::learn::discriminant::Linear;
 use crate::learn::evaluate::cells_needed::{self, Draw};
 use crate::learn::evaluate::roc::{self, Unit};
@@ -38,6 +40,10 @@ pub struct Args {
     /// Minutes between two time points.
     #[arg(long, default_value_t = 30)]
     pub stride: usize,
+    /// Pictures of another kind (another modality, objective or object), as files or folders of PNG, JPEG and TIFF files:
+    /// their crops should be withheld.
+    #[arg(long)]
+    pub strange: Vec<PathBuf>,
     /// Which engine describes the crops.
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
@@ -85,12 +91,23 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let plan = PanelPlan { seed: args.panel, fovs: args.fovs, time_points: args.time_points, stride: args.stride };
     let seen = each_of_panel(plan, see);
     let inferences = describe(&mut model, &seen)?;
-    let findings = find(args, &model, &seen, &inferences)?;
+    let mut findings = find(args, &model, &seen, &inferences)?;
+    findings.validity = validity::measure(&mut model, &args.strange)?;
     for row in &findings.rows {
         let (cell, call) = (row.cell, row.call);
         say(&format!(
             "{:<48} auc per cell {:.4} ({:.4} to {:.4}), right calls from 20 cells {:.4} ({:.4} to {:.4})",
             row.name, cell.value, cell.low, cell.high, call.value, call.low, call.high
+        ))?;
+    }
+    for row in std::iter::once(&findings.good).chain(&findings.validity) {
+        let reasons: Vec<String> = row.reasons.iter().map(|(why, count)| format!("{why} {count}")).collect();
+        say(&format!(
+            "withheld  {:>6.2} % of {:>5} crops: {} ({})",
+            100.0 * row.share(),
+            row.crops,
+            row.name,
+            reasons.join(", ")
         ))?;
     }
     if let Some(bayes) = findings.bayes_auc {
@@ -101,9 +118,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn see(plane: &Plane, crop: &Crop, origin: Origin) -> Seen {
-    let grey = crop.pixels().iter().map(|value| (value * 255.0).round() as u8).collect();
-    Seen { origin, grey, texture: lbp::histogram(crop), shape: shape(plane) }
+fn see(shown: Shown<'_>) -> Seen {
+    let grey = shown.crop.pixels().iter().map(|value| (value * 255.0).round() as u8).collect();
+    Seen { grey, texture: lbp::histogram(shown.crop), shape: shape(shown.window), origin: shown.origin }
 }
 
 /// The seven shape features of method.md 8, of the cell in the middle of a window; `None` when none is outlined there.
@@ -157,7 +174,6 @@ fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> 
         let name = format!("shape: 7 features, {} of {} cells outlined", shape.len(), cells.len());
         rows.push(row(&name, &evaluate::leave_each_out(&shape, evaluate::unchanged)?, Some(&shape)));
     }
-    let withheld = inferences.iter().filter(|inference| inference.withheld.is_some()).count();
     let bundle = model.bundle();
     Ok(Findings {
         model: format!("{} {}", bundle.name, bundle.version),
@@ -179,7 +195,8 @@ fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> 
         ],
         calibration: calibration(&by_bundle),
         permutation: permutation::test(&cells, 1),
-        withheld: withheld as f64 / inferences.len().max(1) as f64,
+        good: validity::row("good cells of the panel", &inferences.iter().map(|i| i.withheld).collect::<Vec<_>>()),
+        validity: Vec::new(),
         command: format!("cytowatch {}", std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
     })
 }

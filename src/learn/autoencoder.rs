@@ -19,6 +19,9 @@ const ADVERSARY: [usize; 3] = [1024, 1024, 512];
 /// The adversary's factor for negative values.
 const LEAK: f32 = 0.2;
 
+/// Features that are tied to a measured hallmark when guides have a weight: the first ones of the descriptor.
+pub const GUIDED: usize = 2;
+
 /// Running moments of one batch norm.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Moments {
@@ -47,6 +50,9 @@ pub struct StepSettings {
     pub adversarial_weight: f32,
     /// Weight of a linear guess of the class from the descriptor; 0, as in method.md, trains without labels.
     pub label_weight: f32,
+    /// Weight of the squared difference between the first features and the pictures' guides; 0, as in method.md, leaves
+    /// them as free as the others.
+    pub guide_weight: f32,
     /// Share of this batch's moments in the running ones; 0.1 in Torch.
     pub momentum: f32,
 }
@@ -62,6 +68,8 @@ pub struct Losses {
     pub adversary: f32,
     /// Cross-entropy of the class guessed from single pictures; 0 without labels.
     pub label: f32,
+    /// Mean squared difference of the guided features to their guides; 0 without guides.
+    pub guide: f32,
 }
 
 /// What one step is shown.
@@ -73,6 +81,8 @@ pub struct Batch<'a> {
     pub noise: &'a [f32],
     /// `[n]`, 1 for high, 0 for low, 0.5 for unknown.
     pub labels: &'a [f32],
+    /// `[n, 2]`, z-scored over the training set; NaN for unknown.
+    pub guides: &'a [f32],
 }
 
 /// The arrays of a [`Parameters`] as burn's leaves, taken one after the other in the order they were added.
@@ -204,7 +214,7 @@ impl Autoencoder {
     ///
     /// Both gradients are taken with the weights as they were before the step.
     pub fn step(&mut self, batch: Batch<'_>, settings: StepSettings) -> Losses {
-        let Batch { pictures, noise, labels } = batch;
+        let Batch { pictures, noise, labels, guides } = batch;
         let device = Device::flex().autodiff();
         let side = self.spec.working_side_px();
         let batch = pictures.len() / (side * side);
@@ -228,6 +238,12 @@ impl Autoencoder {
             label = number(guess.clone());
             loss = loss + guess * settings.label_weight;
         }
+        let mut guide = 0.0;
+        if settings.guide_weight > 0.0 {
+            let difference = guide_difference(latent.clone(), guides);
+            guide = number(difference.clone());
+            loss = loss + difference * settings.guide_weight;
+        }
         let gradients = loss.backward();
         let (half_gradients, head_gradients) = (halves.gradients(&gradients), head.gradients(&gradients));
 
@@ -248,6 +264,7 @@ impl Autoencoder {
             deception: number(deception),
             adversary: number(adversary_loss),
             label,
+            guide,
         }
     }
 
@@ -324,6 +341,17 @@ impl Autoencoder {
     }
 }
 
+/// Mean squared difference between the first features and `guides`, over those that are known.
+fn guide_difference(latent: Tensor<2>, guides: &[f32]) -> Tensor<1> {
+    let ([batch, _], device) = (latent.dims(), latent.device());
+    let tensor = |values: Vec<f32>| Tensor::<2>::from_data(TensorData::new(values, [batch, GUIDED]), &device);
+    let known: Vec<f32> = guides.iter().map(|guide| f32::from(u8::from(guide.is_finite()))).collect();
+    let count = known.iter().sum::<f32>().max(1.0);
+    let wanted = guides.iter().map(|guide| if guide.is_finite() { *guide } else { 0.0 }).collect();
+    let difference = (latent.slice([0..batch, 0..GUIDED]) - tensor(wanted)) * tensor(known);
+    (difference.clone() * difference).sum() / count
+}
+
 fn number(tensor: Tensor<1>) -> f32 {
     tensor.into_data().try_into_vec().ok().and_then(|values: Vec<f32>| values.first().copied()).unwrap_or(f32::NAN)
 }
@@ -384,11 +412,17 @@ mod tests {
     }
 
     fn batch<'a>(pictures: &'a [f32], noise: &'a [f32]) -> Batch<'a> {
-        Batch { pictures, noise, labels: &[1.0; 64][..noise.len() / LATENT_LEN] }
+        let count = noise.len() / LATENT_LEN;
+        Batch { pictures, noise, labels: &[1.0; 64][..count], guides: &[0.5; 128][..count * GUIDED] }
     }
 
-    const SETTINGS: StepSettings =
-        StepSettings { learning_rate: 2e-4, adversarial_weight: 1.0, label_weight: 0.1, momentum: 0.1 };
+    const SETTINGS: StepSettings = StepSettings {
+        learning_rate: 2e-4,
+        adversarial_weight: 1.0,
+        label_weight: 0.1,
+        guide_weight: 0.1,
+        momentum: 0.1,
+    };
 
     #[test]
     fn the_papers_network_has_the_papers_counts() {
@@ -421,7 +455,13 @@ mod tests {
     fn every_layers_gradient_is_the_difference_quotient_of_the_loss() {
         let spec = AutoencoderSpec::new(2, 2).unwrap();
         let pictures = discs(6, spec.working_side_px());
-        let still = StepSettings { learning_rate: 0.0, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.0 };
+        let still = StepSettings {
+            learning_rate: 0.0,
+            adversarial_weight: 0.0,
+            label_weight: 0.0,
+            guide_weight: 0.0,
+            momentum: 0.0,
+        };
         let loss = |net: &Autoencoder| f64::from(net.clone().step(batch(&pictures, &noise(6)), still).reconstruction);
         // Some steps first: at the very start the decoder ignores the descriptor, and all encoder gradients are about 0.
         let mut net = Autoencoder::new(spec, 7);
@@ -459,7 +499,13 @@ mod tests {
         let side = spec.working_side_px();
         let pictures = discs(8, side);
         let mut net = Autoencoder::new(spec, 7);
-        let settings = StepSettings { learning_rate: 3e-3, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.1 };
+        let settings = StepSettings {
+            learning_rate: 3e-3,
+            adversarial_weight: 0.0,
+            label_weight: 0.0,
+            guide_weight: 0.0,
+            momentum: 0.1,
+        };
         let mut last = 0.0;
         for _ in 0..150 {
             last = net.step(batch(&pictures, &noise(8)), settings).reconstruction;

@@ -14,6 +14,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Length of a film, minutes.
+const FILM_MIN: usize = 120;
+
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let spec = AutoencoderSpec::new(args.width, args.downsample)?;
     let began = Instant::now();
@@ -42,12 +45,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         say(&format!("trained   {shown} pictures in {seconds:.0} s: {:.1} a second", shown as f64 / seconds))?;
     }
     for (number, epoch) in state.history.iter().enumerate() {
-        let Losses { reconstruction, deception, adversary, label } = epoch.training;
+        let Losses { reconstruction, deception, adversary, label, guide } = epoch.training;
         say(&format!(
-            "epoch {:>3}: pixels {reconstruction:.5}, held out {:.5}, deception {deception:.3}, adversary {adversary:.3}, \
-             label {label:.3}",
+            "epoch {:>3}: pixels {reconstruction:.5}, held out {:.5}, guides {guide:.3}, held out {:.3}, deception \
+             {deception:.3}, adversary {adversary:.3}, label {label:.3}",
             number + 1,
-            epoch.held_out
+            epoch.held_out,
+            epoch.held_out_guide
         ))?;
     }
     finish::write(args, state, material, &settings)
@@ -57,12 +61,19 @@ fn pictures(args: &Args, spec: AutoencoderSpec) -> anyhow::Result<Pictures> {
     let side = spec.working_side_px();
     Ok(match (&args.crops, &args.labels) {
         (Some(folder), Some(labels)) => Pictures::of_folder(folder, &dataset::read_labels(labels)?, side)?,
-        _ => Pictures::of_panel(plan(args), side)?,
+        _ => Pictures::of_panels(&plans(args), side)?,
     })
 }
 
-pub(super) fn plan(args: &Args) -> PanelPlan {
-    PanelPlan { seed: args.panel, fovs: args.fovs, time_points: args.time_points, stride: args.stride }
+fn plans(args: &Args) -> Vec<PanelPlan> {
+    let Args { fovs, time_points, stride, .. } = *args;
+    args.panels.iter().map(|&seed| PanelPlan { seed, fovs, time_points, stride }).collect()
+}
+
+/// The panel that the bundle's figures are measured on: films of two hours.
+pub(super) fn test_plan(args: &Args) -> PanelPlan {
+    let time_points = args.test_time_points.max(1);
+    PanelPlan { seed: args.test_panel, fovs: args.test_fovs, time_points, stride: FILM_MIN / time_points }
 }
 
 fn settings(args: &Args) -> TrainSettings {
@@ -72,6 +83,8 @@ fn settings(args: &Args) -> TrainSettings {
         learning_rate: args.learning_rate,
         adversarial_weight: args.adversarial_weight,
         label_weight: args.label_weight,
+        guide_weight: args.guide_weight,
+        cool_down: args.cool_down,
         rotations: args.rotations,
         flips: args.flips,
         patience: args.patience,
@@ -95,9 +108,9 @@ fn progress(settings: &TrainSettings, split: &split::Split, done: usize) -> impl
     bar.reset_eta();
     move |epoch, _, _, losses: &Losses| {
         bar.inc(1);
-        let Losses { reconstruction, deception, adversary, .. } = losses;
+        let Losses { reconstruction, guide, deception, adversary, .. } = losses;
         bar.set_message(format!(
-            "epoch {}: pixels {reconstruction:.4}, deception {deception:.3}, adversary {adversary:.3}",
+            "epoch {}: pixels {reconstruction:.4}, guides {guide:.3}, deception {deception:.3}, adversary {adversary:.3}",
             epoch + 1
         ));
     }
