@@ -24,6 +24,7 @@ pub mod npy;
 pub mod onnx;
 pub mod onnx_graph;
 pub mod runtime;
+pub mod texture;
 pub mod untrained;
 pub mod validity;
 

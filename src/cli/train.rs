@@ -47,9 +47,10 @@ pub struct Args {
     /// Weight of a linear guess of the class from the descriptor; 0 trains the autoencoder without labels.
     #[arg(long, default_value_t = 0.0)]
     pub label_weight: f32,
-    /// Weight of the hallmarks (pseudopods, light scattering) that the first two features are tied to; 0 leaves them free.
-    #[arg(long, default_value_t = 0.0)]
-    pub guide_weight: f32,
+    /// Read the first two features from the crop's grain, by regression on the hallmarks (pseudopods, light scattering),
+    /// instead of leaving them to the autoencoder.
+    #[arg(long)]
+    pub tie_hallmarks: bool,
     /// Last epochs in which the step length falls evenly to nothing.
     #[arg(long, default_value_t = 0)]
     pub cool_down: usize,

@@ -10,6 +10,7 @@ use super::operations::{cross_entropy, gather, norm, scatter};
 use super::parameters::{Parameters, Start, generator};
 use crate::infer::LATENT_LEN;
 use crate::infer::architecture::{AutoencoderSpec, FEATURE_SIDE_PX, KERNEL_TAPS};
+use crate::infer::texture::{READ, Readout};
 use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -18,9 +19,6 @@ use serde::{Deserialize, Serialize};
 const ADVERSARY: [usize; 3] = [1024, 1024, 512];
 /// The adversary's factor for negative values.
 const LEAK: f32 = 0.2;
-
-/// Features that are tied to a measured hallmark when guides have a weight: the first ones of the descriptor.
-pub const GUIDED: usize = 2;
 
 /// Running moments of one batch norm.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +35,8 @@ pub struct Autoencoder {
     pub(super) adversary: Parameters,
     /// A linear guess of the class, trained only when labels have a weight.
     pub(super) head: Parameters,
+    /// How the first features are read from the grain; `None` leaves them as free as the others.
+    pub(super) tied: Option<Readout>,
     /// One per batch norm: the encoder's, the descriptor's, the decoder's.
     pub(super) running: Vec<Moments>,
 }
@@ -50,9 +50,6 @@ pub struct StepSettings {
     pub adversarial_weight: f32,
     /// Weight of a linear guess of the class from the descriptor; 0, as in method.md, trains without labels.
     pub label_weight: f32,
-    /// Weight of the squared difference between the first features and the pictures' guides; 0, as in method.md, leaves
-    /// them as free as the others.
-    pub guide_weight: f32,
     /// Share of this batch's moments in the running ones; 0.1 in Torch.
     pub momentum: f32,
 }
@@ -68,8 +65,6 @@ pub struct Losses {
     pub adversary: f32,
     /// Cross-entropy of the class guessed from single pictures; 0 without labels.
     pub label: f32,
-    /// Mean squared difference of the guided features to their guides; 0 without guides.
-    pub guide: f32,
 }
 
 /// What one step is shown.
@@ -81,8 +76,8 @@ pub struct Batch<'a> {
     pub noise: &'a [f32],
     /// `[n]`, 1 for high, 0 for low, 0.5 for unknown.
     pub labels: &'a [f32],
-    /// `[n, 2]`, z-scored over the training set; NaN for unknown.
-    pub guides: &'a [f32],
+    /// `[n, 2]`, what the first features are read as from the pictures' grain; empty where they are free.
+    pub tied: &'a [f32],
 }
 
 /// The arrays of a [`Parameters`] as burn's leaves, taken one after the other in the order they were added.
@@ -177,7 +172,18 @@ impl Autoencoder {
         let mut head = Parameters::default();
         linear(&mut head, "label", LATENT_LEN, 1, &mut rng);
         let running = channels.iter().map(|n| Moments { mean: vec![0.0; *n], variance: vec![1.0; *n] }).collect();
-        Self { spec, halves, adversary, head, running }
+        Self { spec, halves, adversary, head, tied: None, running }
+    }
+
+    /// The same network with its first features read from the grain.
+    #[must_use]
+    pub fn tied_to(self, readout: Option<Readout>) -> Self {
+        Self { tied: readout, ..self }
+    }
+
+    /// How the first features are read from the grain, where they are.
+    pub fn readout(&self) -> Option<&Readout> {
+        self.tied.as_ref()
     }
 
     /// Size of the network.
@@ -214,7 +220,7 @@ impl Autoencoder {
     ///
     /// Both gradients are taken with the weights as they were before the step.
     pub fn step(&mut self, batch: Batch<'_>, settings: StepSettings) -> Losses {
-        let Batch { pictures, noise, labels, guides } = batch;
+        let Batch { pictures, noise, labels, tied } = batch;
         let device = Device::flex().autodiff();
         let side = self.spec.working_side_px();
         let batch = pictures.len() / (side * side);
@@ -222,7 +228,8 @@ impl Autoencoder {
 
         let mut halves = Leaves::new(&self.halves, &device, true);
         let targets = Tensor::<1>::from_data(TensorData::new(pictures.to_vec(), [pictures.len()]), &device);
-        let latent = self.encode_batch(&mut halves, targets.clone().reshape([batch, side, side, 1]), &mut moments);
+        let encoded = self.encode_batch(&mut halves, targets.clone().reshape([batch, side, side, 1]), &mut moments);
+        let latent = with_tied(encoded, tied);
         let logits = self.decode_batch(&mut halves, latent.clone(), &mut moments);
         let reconstruction = cross_entropy(logits, targets);
 
@@ -237,12 +244,6 @@ impl Autoencoder {
             let guess = cross_entropy(head.linear(latent.clone(), LATENT_LEN, 1), labels);
             label = number(guess.clone());
             loss = loss + guess * settings.label_weight;
-        }
-        let mut guide = 0.0;
-        if settings.guide_weight > 0.0 {
-            let difference = guide_difference(latent.clone(), guides);
-            guide = number(difference.clone());
-            loss = loss + difference * settings.guide_weight;
         }
         let gradients = loss.backward();
         let (half_gradients, head_gradients) = (halves.gradients(&gradients), head.gradients(&gradients));
@@ -264,19 +265,19 @@ impl Autoencoder {
             deception: number(deception),
             adversary: number(adversary_loss),
             label,
-            guide,
         }
     }
 
     /// Moves the running moments towards this batch's, without training.
-    pub fn observe(&mut self, pictures: &[f32], momentum: f32) {
+    pub fn observe(&mut self, pictures: &[f32], tied: &[f32], momentum: f32) {
         let device = Device::flex();
         let side = self.spec.working_side_px();
         let batch = pictures.len() / (side * side);
         let mut moments = Vec::new();
         let mut halves = Leaves::new(&self.halves, &device, false);
         let input = Tensor::<1>::from_data(TensorData::new(pictures.to_vec(), [pictures.len()]), &device);
-        let latent = self.encode_batch(&mut halves, input.reshape([batch, side, side, 1]), &mut moments);
+        let encoded = self.encode_batch(&mut halves, input.reshape([batch, side, side, 1]), &mut moments);
+        let latent = with_tied(encoded, tied);
         self.decode_batch(&mut halves, latent, &mut moments);
         self.remember(moments, momentum);
     }
@@ -341,15 +342,14 @@ impl Autoencoder {
     }
 }
 
-/// Mean squared difference between the first features and `guides`, over those that are known.
-fn guide_difference(latent: Tensor<2>, guides: &[f32]) -> Tensor<1> {
-    let ([batch, _], device) = (latent.dims(), latent.device());
-    let tensor = |values: Vec<f32>| Tensor::<2>::from_data(TensorData::new(values, [batch, GUIDED]), &device);
-    let known: Vec<f32> = guides.iter().map(|guide| f32::from(u8::from(guide.is_finite()))).collect();
-    let count = known.iter().sum::<f32>().max(1.0);
-    let wanted = guides.iter().map(|guide| if guide.is_finite() { *guide } else { 0.0 }).collect();
-    let difference = (latent.slice([0..batch, 0..GUIDED]) - tensor(wanted)) * tensor(known);
-    (difference.clone() * difference).sum() / count
+/// `encoded` with its first features replaced by `tied`, where there are any.
+fn with_tied(encoded: Tensor<2>, tied: &[f32]) -> Tensor<2> {
+    if tied.is_empty() {
+        return encoded;
+    }
+    let ([batch, len], device) = (encoded.dims(), encoded.device());
+    let tied = Tensor::from_data(TensorData::new(tied.to_vec(), [batch, READ]), &device);
+    Tensor::cat(vec![tied, encoded.slice([0..batch, READ..len])], 1)
 }
 
 fn number(tensor: Tensor<1>) -> f32 {
@@ -413,16 +413,11 @@ mod tests {
 
     fn batch<'a>(pictures: &'a [f32], noise: &'a [f32]) -> Batch<'a> {
         let count = noise.len() / LATENT_LEN;
-        Batch { pictures, noise, labels: &[1.0; 64][..count], guides: &[0.5; 128][..count * GUIDED] }
+        Batch { pictures, noise, labels: &[1.0; 64][..count], tied: &[0.5; 128][..count * READ] }
     }
 
-    const SETTINGS: StepSettings = StepSettings {
-        learning_rate: 2e-4,
-        adversarial_weight: 1.0,
-        label_weight: 0.1,
-        guide_weight: 0.1,
-        momentum: 0.1,
-    };
+    const SETTINGS: StepSettings =
+        StepSettings { learning_rate: 2e-4, adversarial_weight: 1.0, label_weight: 0.1, momentum: 0.1 };
 
     #[test]
     fn the_papers_network_has_the_papers_counts() {
@@ -455,13 +450,7 @@ mod tests {
     fn every_layers_gradient_is_the_difference_quotient_of_the_loss() {
         let spec = AutoencoderSpec::new(2, 2).unwrap();
         let pictures = discs(6, spec.working_side_px());
-        let still = StepSettings {
-            learning_rate: 0.0,
-            adversarial_weight: 0.0,
-            label_weight: 0.0,
-            guide_weight: 0.0,
-            momentum: 0.0,
-        };
+        let still = StepSettings { learning_rate: 0.0, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.0 };
         let loss = |net: &Autoencoder| f64::from(net.clone().step(batch(&pictures, &noise(6)), still).reconstruction);
         // Some steps first: at the very start the decoder ignores the descriptor, and all encoder gradients are about 0.
         let mut net = Autoencoder::new(spec, 7);
@@ -499,13 +488,7 @@ mod tests {
         let side = spec.working_side_px();
         let pictures = discs(8, side);
         let mut net = Autoencoder::new(spec, 7);
-        let settings = StepSettings {
-            learning_rate: 3e-3,
-            adversarial_weight: 0.0,
-            label_weight: 0.0,
-            guide_weight: 0.0,
-            momentum: 0.1,
-        };
+        let settings = StepSettings { learning_rate: 3e-3, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.1 };
         let mut last = 0.0;
         for _ in 0..150 {
             last = net.step(batch(&pictures, &noise(8)), settings).reconstruction;

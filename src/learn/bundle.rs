@@ -23,13 +23,15 @@ use std::collections::BTreeMap;
 const AT_ONCE: usize = 50;
 /// Share of held-out crops that may lie beyond each of the limits on distance, look and reconstruction.
 const WITHHELD_SHARE: f64 = 0.002;
+/// Thresholds of the discriminant that are tried, standard errors; inner folds choose.
+const THRESHOLDS: [f64; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0];
 /// Cells that a call is judged from.
 pub const CALL_CELLS: usize = 20;
 
 /// Descriptors of all pictures, in order.
 pub fn describe(net: &Autoencoder, pictures: &Pictures) -> Vec<Latent> {
     let indices: Vec<usize> = (0..pictures.len()).collect();
-    indices.chunks(AT_ONCE).flat_map(|chunk| net.encode(&pictures.batch(chunk))).collect()
+    indices.chunks(AT_ONCE).flat_map(|chunk| net.describe(pictures, chunk)).collect()
 }
 
 /// Descriptors as features.
@@ -42,11 +44,19 @@ pub fn features(latents: &[Latent]) -> Vec<Vec<f64>> {
 /// # Errors
 /// As [`evaluate::leave_each_out`] for the inner folds and [`discriminant::fit`] for the whole.
 pub fn calibrated(cells: &[CellFeatures]) -> Result<Linear, EvaluateError> {
-    let inner = evaluate::leave_each_out(cells, evaluate::unchanged)?;
     let whole = |source| EvaluateError::Fit { sample: "nothing".to_owned(), source };
+    let mut best: Option<(f64, f64, Vec<Scored>)> = None;
+    for threshold in THRESHOLDS {
+        let inner = evaluate::leave_each_out_with(cells, evaluate::unchanged, threshold)?;
+        let area = roc::of_cells(&inner);
+        if best.as_ref().is_none_or(|best| area > best.0) {
+            best = Some((area, threshold, inner));
+        }
+    }
+    let (_, threshold, inner) = best.ok_or(EvaluateError::NoCells)?;
     let all: Vec<usize> = (0..cells.len()).collect();
     let logits: Vec<(f64, bool)> = inner.iter().map(|cell| (cell.logit, cell.high)).collect();
-    let rule = evaluate::fit_on(cells, &all).map_err(whole)?;
+    let rule = evaluate::fit_on(cells, &all, threshold).map_err(whole)?;
     Ok(rule.calibrated(discriminant::calibrate(&logits).map_err(whole)?))
 }
 
@@ -109,8 +119,7 @@ pub fn limits(
 ) -> Result<ValidityLimits, InferError> {
     let domain = Domain::new(statistics, None)?;
     let distances = held_out.iter().filter_map(|index| latents.get(*index)).map(|latent| domain.distance(latent));
-    let looks =
-        |indices: &[usize]| indices.iter().filter_map(|index| pictures.look(*index)).copied().collect::<Vec<_>>();
+    let looks = |indices: &[usize]| indices.iter().filter_map(|index| pictures.look(*index)).collect::<Vec<_>>();
     let (seen, judged) = (looks(training), looks(held_out));
     let rows: Vec<&[f64]> = seen.iter().map(|look| look.appearance.as_slice()).collect();
     let (mean, covariance) = moments(&rows);

@@ -9,6 +9,8 @@ use crate::cells::{self, CROP_SIDE_PX, Crop, DetectSettings};
 use crate::frame::{self, Plane};
 use crate::infer::appearance::{self, Appearance};
 use crate::infer::bundle::CropRule;
+use crate::infer::texture;
+pub use crate::infer::texture::halved;
 use crate::simulate::{Class, CropPlan, LabelledWindow, Panel, SceneSettings, crops};
 use crate::units::{PixelSize, PointPx};
 use serde::{Deserialize, Serialize};
@@ -56,17 +58,23 @@ pub struct Pictures {
 }
 
 /// What the whole crop looked like, before it was made smaller.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Look {
     /// Its statistics.
     pub appearance: Appearance,
     /// Share of pixels at the brightest value.
     pub saturation: f64,
+    /// Its grain.
+    pub grain: Vec<f32>,
 }
 
 impl Look {
     fn of(crop: &Crop) -> Self {
-        Self { appearance: appearance::of(crop), saturation: appearance::saturation(crop) }
+        Self {
+            appearance: appearance::of(crop),
+            saturation: appearance::saturation(crop),
+            grain: texture::grain(&halved(crop.pixels(), CROP_SIDE_PX)),
+        }
     }
 }
 
@@ -304,18 +312,6 @@ fn grey(crop: &Crop, side_px: usize) -> Vec<u8> {
     } else {
         halved(crop.pixels(), CROP_SIDE_PX).into_iter().map(round).collect()
     }
-}
-
-/// `picture` averaged over 2 x 2 pixels; `side` is even.
-pub fn halved(picture: &[f32], side: usize) -> Vec<f32> {
-    let mut half = Vec::with_capacity(picture.len() / 4);
-    for rows in picture.chunks_exact(2 * side) {
-        let (upper, lower) = rows.split_at(side);
-        for (a, b) in upper.chunks_exact(2).zip(lower.chunks_exact(2)) {
-            half.push((a.iter().sum::<f32>() + b.iter().sum::<f32>()) / 4.0);
-        }
-    }
-    half
 }
 
 fn png_files(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {

@@ -3,10 +3,9 @@
 //! Takes an [`Autoencoder`] and pictures split by physical cell; gives the network of the best epoch and the history.
 //! Promises: the same settings, seed and pictures give the same network, in one go or resumed from any checkpoint.
 
-use super::autoencoder::{Autoencoder, Batch, GUIDED, Losses, StepSettings};
+use super::autoencoder::{Autoencoder, Batch, Losses, StepSettings};
 use super::checkpoint;
 use super::dataset::Pictures;
-use super::guides::Guides;
 use super::parameters::generator;
 use crate::infer::LATENT_LEN;
 use rand::RngExt as _;
@@ -34,8 +33,6 @@ pub struct TrainSettings {
     pub adversarial_weight: f32,
     /// Weight of the class guessed from the descriptor; 0 trains without labels.
     pub label_weight: f32,
-    /// Weight of the hallmarks that the first features are tied to; 0 leaves them free.
-    pub guide_weight: f32,
     /// Last epochs in which the step length falls evenly to nothing.
     pub cool_down: usize,
     /// Turn each picture by a random number of quarter turns.
@@ -55,8 +52,6 @@ pub struct Epoch {
     pub training: Losses,
     /// Mean cross-entropy per pixel on held-out cells, with the running moments.
     pub held_out: f32,
-    /// Mean squared difference of the guided features to their guides there; 0 without guides.
-    pub held_out_guide: f32,
 }
 
 /// A network in training: all that a checkpoint holds.
@@ -107,13 +102,6 @@ impl TrainError {
     }
 }
 
-impl Epoch {
-    /// What early stopping goes by: pixels and guides as the training weighs them.
-    fn judged(&self, guide_weight: f32) -> f32 {
-        self.held_out + guide_weight * self.held_out_guide
-    }
-}
-
 impl State {
     /// Before the first epoch.
     pub fn new(net: Autoencoder) -> Self {
@@ -121,9 +109,8 @@ impl State {
     }
 
     /// Epochs since the held-out loss was last its lowest.
-    fn idle_epochs(&self, guide_weight: f32) -> usize {
-        let loss = |epoch: &Epoch| epoch.judged(guide_weight);
-        let best = self.history.iter().enumerate().min_by(|a, b| loss(a.1).total_cmp(&loss(b.1)));
+    fn idle_epochs(&self) -> usize {
+        let best = self.history.iter().enumerate().min_by(|a, b| a.1.held_out.total_cmp(&b.1.held_out));
         best.map_or(0, |(at, _)| self.history.len() - 1 - at)
     }
 }
@@ -158,8 +145,7 @@ pub fn train(
     };
     too_few("training", material.training.len(), settings.batch.max(2))?;
     too_few("held-out", material.held_out.len(), 1)?;
-    let guides = Guides::of(material, settings.guide_weight);
-    while state.history.len() < settings.epochs && state.idle_epochs(settings.guide_weight) < settings.patience.max(1) {
+    while state.history.len() < settings.epochs && state.idle_epochs() < settings.patience.max(1) {
         let epoch = state.history.len();
         let mut rng = generator(settings.seed, 1000 + epoch as u64);
         let mut order = material.training.to_vec();
@@ -169,7 +155,6 @@ pub fn train(
             learning_rate: settings.learning_rate * settings.cooled(epoch as f32 + number as f32 / steps as f32),
             adversarial_weight: settings.adversarial_weight,
             label_weight: settings.label_weight,
-            guide_weight: settings.guide_weight,
             momentum: 0.1,
         };
         let mut sum = Losses::default();
@@ -184,8 +169,9 @@ pub fn train(
             let noise: Vec<f32> = StandardNormal.sample_iter(&mut rng).take(indices.len() * LATENT_LEN).collect();
             let origins = indices.iter().map(|index| material.pictures.origins().get(*index).and_then(|o| o.high));
             let labels: Vec<f32> = origins.map(|high| high.map_or(0.5, |high| f32::from(u8::from(high)))).collect();
-            let guides = guides.batch(indices);
-            let batch = Batch { pictures: &pictures, noise: &noise, labels: &labels, guides: &guides };
+            // The grain is the same however a picture is turned.
+            let tied = state.net.tied(material.pictures, indices);
+            let batch = Batch { pictures: &pictures, noise: &noise, labels: &labels, tied: &tied };
             let losses = state.net.step(batch, step_settings(number));
             if !losses.reconstruction.is_finite() {
                 return Err(TrainError::Diverged { epoch: epoch + 1, learning_rate: settings.learning_rate });
@@ -193,11 +179,9 @@ pub fn train(
             sum = sum.plus(&losses, 1.0 / steps as f32);
             tell(epoch, number, steps, &losses);
         }
-        let (held_out, held_out_guide) = judge(&state.net, material.pictures, material.held_out, &guides);
-        let judged = Epoch { training: sum, held_out, held_out_guide };
-        let weight = settings.guide_weight;
-        let gained = state.history.iter().all(|past| judged.judged(weight) < past.judged(weight));
-        state.history.push(judged);
+        let held_out = judge(&state.net, material.pictures, material.held_out);
+        let gained = state.history.iter().all(|past| held_out < past.held_out);
+        state.history.push(Epoch { training: sum, held_out });
         if gained {
             state.best = state.net.clone();
         }
@@ -223,32 +207,23 @@ impl Losses {
             deception: self.deception + weight * other.deception,
             adversary: self.adversary + weight * other.adversary,
             label: self.label + weight * other.label,
-            guide: self.guide + weight * other.guide,
         }
     }
 }
 
-/// Mean cross-entropy per pixel of pictures `indices`, with the running moments, and the mean squared difference of their
-/// first features to the guides (0 where none is known).
-pub fn judge(net: &Autoencoder, pictures: &Pictures, indices: &[usize], guides: &Guides) -> (f32, f32) {
+/// Mean cross-entropy per pixel of pictures `indices`, with the running moments.
+pub fn judge(net: &Autoencoder, pictures: &Pictures, indices: &[usize]) -> f32 {
     let mut sum = 0.0_f64;
-    let (mut squares, mut known) = (0.0_f64, 0.0_f64);
     for chunk in indices.chunks(JUDGED_AT_ONCE) {
         let input = pictures.batch(chunk);
-        let latents = net.encode(&input);
-        let drawn = net.decode(&latents);
+        let drawn = net.decode(&net.describe(pictures, chunk));
         let terms = drawn.iter().zip(&input).map(|(drawn, pixel)| {
             let drawn = drawn.clamp(1e-7, 1.0 - 1e-7);
             f64::from(-(pixel * drawn.ln() + (1.0 - pixel) * (1.0 - drawn).ln()))
         });
         sum += terms.sum::<f64>() / (drawn.len().max(1) as f64) * chunk.len() as f64;
-        let guided = latents.iter().flat_map(|latent| latent.iter().take(GUIDED));
-        for (feature, guide) in guided.zip(guides.batch(chunk)).filter(|(_, guide)| guide.is_finite()) {
-            squares += f64::from(feature - guide).powi(2);
-            known += 1.0;
-        }
     }
-    ((sum / indices.len().max(1) as f64) as f32, (squares / known.max(1.0)) as f32)
+    (sum / indices.len().max(1) as f64) as f32
 }
 
 /// Replaces the running moments, a mean of the last few batches, by a mean over many: what the exported network uses.
@@ -257,7 +232,8 @@ pub fn settle(net: &mut Autoencoder, material: Material<'_>, settings: &TrainSet
     let mut order = material.training.to_vec();
     order.shuffle(&mut rng);
     for (number, indices) in order.chunks_exact(settings.batch).take(SETTLING_BATCHES).enumerate() {
-        net.observe(&material.pictures.batch(indices), 1.0 / (number + 1) as f32);
+        let tied = net.tied(material.pictures, indices);
+        net.observe(&material.pictures.batch(indices), &tied, 1.0 / (number + 1) as f32);
     }
 }
 
@@ -309,7 +285,6 @@ mod tests {
             learning_rate: 1e-3,
             adversarial_weight: 1.0,
             label_weight: 0.1,
-            guide_weight: 0.1,
             cool_down: 0,
             rotations: true,
             flips: true,

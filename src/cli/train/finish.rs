@@ -124,7 +124,9 @@ fn tests(
     let crop = whole(&picture, pictures.side_px()).context("a picture has the wrong size")?;
     let mut engine = Builtin::from_bytes(encoder.to_vec(), decoder.to_vec())?;
     let latents = engine.embed(std::slice::from_ref(&crop))?;
-    let ours = net.encode(&picture);
+    let mut alone = Pictures::new(pictures.side_px());
+    alone.push(&crop, pictures.origins().first().cloned().context("there are no pictures")?);
+    let ours = net.describe(&alone, &[0]);
     let largest = ours.iter().flatten().zip(latents.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     ensure!(largest <= EXPORT_TOLERANCE, "the exported encoder differs from the trainer's own by {largest}");
     say(&format!("export    differs from the trainer's own descriptor by at most {largest:.1e}"))?;

@@ -7,6 +7,7 @@ use crate::infer::architecture::AutoencoderSpec;
 use crate::learn::autoencoder::{Autoencoder, Losses};
 use crate::learn::checkpoint;
 use crate::learn::dataset::{self, PanelPlan, Pictures};
+use crate::learn::guides;
 use crate::learn::split;
 use crate::learn::trainer::{self, Material, State, TrainSettings};
 use anyhow::bail;
@@ -34,7 +35,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }
         state
     } else {
-        State::new(Autoencoder::new(spec, args.seed))
+        let readout = args.tie_hallmarks.then(|| guides::readout(material)).flatten();
+        if args.tie_hallmarks && readout.is_none() {
+            bail!("too few pictures have measurable hallmarks: leave out --tie-hallmarks, or give more pictures");
+        }
+        State::new(Autoencoder::new(spec, args.seed).tied_to(readout))
     };
     let began = Instant::now();
     let done = state.history.len();
@@ -45,13 +50,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         say(&format!("trained   {shown} pictures in {seconds:.0} s: {:.1} a second", shown as f64 / seconds))?;
     }
     for (number, epoch) in state.history.iter().enumerate() {
-        let Losses { reconstruction, deception, adversary, label, guide } = epoch.training;
+        let Losses { reconstruction, deception, adversary, label } = epoch.training;
         say(&format!(
-            "epoch {:>3}: pixels {reconstruction:.5}, held out {:.5}, guides {guide:.3}, held out {:.3}, deception \
-             {deception:.3}, adversary {adversary:.3}, label {label:.3}",
+            "epoch {:>3}: pixels {reconstruction:.5}, held out {:.5}, deception {deception:.3}, adversary {adversary:.3}, \
+             label {label:.3}",
             number + 1,
-            epoch.held_out,
-            epoch.held_out_guide
+            epoch.held_out
         ))?;
     }
     finish::write(args, state, material, &settings)
@@ -83,7 +87,6 @@ fn settings(args: &Args) -> TrainSettings {
         learning_rate: args.learning_rate,
         adversarial_weight: args.adversarial_weight,
         label_weight: args.label_weight,
-        guide_weight: args.guide_weight,
         cool_down: args.cool_down,
         rotations: args.rotations,
         flips: args.flips,
@@ -108,9 +111,9 @@ fn progress(settings: &TrainSettings, split: &split::Split, done: usize) -> impl
     bar.reset_eta();
     move |epoch, _, _, losses: &Losses| {
         bar.inc(1);
-        let Losses { reconstruction, guide, deception, adversary, .. } = losses;
+        let Losses { reconstruction, deception, adversary, .. } = losses;
         bar.set_message(format!(
-            "epoch {}: pixels {reconstruction:.4}, guides {guide:.3}, deception {deception:.3}, adversary {adversary:.3}",
+            "epoch {}: pixels {reconstruction:.4}, deception {deception:.3}, adversary {adversary:.3}",
             epoch + 1
         ));
     }
