@@ -21,6 +21,7 @@ pub mod reprocess;
 pub mod run;
 pub mod runtime;
 pub mod serve;
+mod sheet;
 pub mod simulate;
 pub mod status;
 pub mod stored;

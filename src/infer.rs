@@ -13,6 +13,7 @@
 //! A network is written by [`onnx_graph`] from the plain weights of [`architecture`]; [`untrained`] makes a whole small
 //! bundle that way, for tests; [`runtime`] fetches ONNX Runtime.
 
+pub mod appearance;
 pub mod architecture;
 pub mod builtin;
 pub mod bundle;
@@ -25,6 +26,7 @@ pub mod npy;
 pub mod onnx;
 pub mod onnx_graph;
 pub mod runtime;
+pub mod texture;
 pub mod untrained;
 pub mod validity;
 
@@ -37,7 +39,7 @@ use bundle::Bundle;
 use engine::Engine;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use validity::Domain;
+use validity::{Guard, reconstruction_error};
 
 /// Length of a latent descriptor (method.md 6).
 pub const LATENT_LEN: usize = 56;
@@ -60,11 +62,19 @@ pub struct InferSettings {
     pub runtime_library: Option<PathBuf>,
     /// Threads inside one network run; 0: as many as there are cores.
     pub threads: usize,
+    /// Redraw every crop and withhold what cannot be redrawn, where the bundle limits it; costs as much as describing.
+    pub check_reconstruction: bool,
 }
 
 impl Default for InferSettings {
     fn default() -> Self {
-        Self { bundle: PathBuf::from("models/compact"), engine: EngineChoice::Auto, runtime_library: None, threads: 0 }
+        Self {
+            bundle: PathBuf::from("models/compact"),
+            engine: EngineChoice::Auto,
+            runtime_library: None,
+            threads: 0,
+            check_reconstruction: true,
+        }
     }
 }
 
@@ -79,6 +89,8 @@ pub struct Inference {
     pub score: f64,
     /// Mahalanobis distance to the training set, >= 0.
     pub distance: f64,
+    /// Mean squared difference between the crop and its reconstruction, where it was redrawn.
+    pub reconstruction_error: Option<f64>,
     /// Why the score must not be shown or counted; `None` when it may.
     pub withheld: Option<Withheld>,
 }
@@ -89,7 +101,8 @@ pub struct Model {
     bundle: Bundle,
     engine: Box<dyn Engine>,
     fallback: Option<InferError>,
-    domain: Domain,
+    guard: Guard,
+    check_reconstruction: bool,
     decoder_tested: bool,
 }
 
@@ -102,11 +115,12 @@ impl Model {
     /// - `engine_load`, `engine_run` when the engine fails.
     pub fn load(settings: &InferSettings) -> Result<Self, InferError> {
         let bundle = Bundle::read(&settings.bundle)?;
-        let domain = Domain::new(&bundle.facts.latent, bundle.facts.validity.distance_limit)?;
+        let guard = Guard::new(&bundle.facts.latent, &bundle.facts.validity)?;
+        let check_reconstruction = settings.check_reconstruction && guard.wants_reconstruction();
         let (mut engine, fallback) = engine::choose(settings, &bundle)?;
         let latents = engine.embed(std::slice::from_ref(&bundle.tests.crop))?;
         reproduces(&bundle.encoder.name, engine.as_ref(), latents.as_flattened(), &bundle.tests.latent)?;
-        Ok(Self { bundle, engine, fallback, domain, decoder_tested: false })
+        Ok(Self { bundle, engine, fallback, guard, check_reconstruction, decoder_tested: false })
     }
 
     /// Describes the crops of one frame, in their order.
@@ -119,7 +133,17 @@ impl Model {
             all_finite("a pixel", index, crop.pixels())?;
         }
         let latents = self.engine.embed(crops)?;
-        latents.iter().enumerate().map(|(index, latent)| self.judge(index, latent)).collect()
+        let redrawn = if self.check_reconstruction { self.decode(&latents)? } else { Vec::new() };
+        let judge = |(index, (crop, latent)): (usize, (&Crop, &Latent))| {
+            let inference = self.judge(index, latent)?;
+            let redrawn = redrawn.get(index);
+            Ok(Inference {
+                reconstruction_error: redrawn.map(|redrawn| reconstruction_error(crop, redrawn)),
+                withheld: self.guard.withheld(crop, inference.distance, redrawn),
+                ..inference
+            })
+        };
+        crops.iter().zip(&latents).enumerate().map(judge).collect()
     }
 
     /// The score and validity of a descriptor that is there already.
@@ -164,15 +188,15 @@ impl Model {
     fn judge(&self, index: usize, latent: &Latent) -> Result<Inference, InferError> {
         all_finite("the latent descriptor", index, latent)?;
         let logit = self.bundle.facts.discriminant.logit(latent);
-        let distance = self.domain.distance(latent);
+        let distance = self.guard.domain().distance(latent);
         if !logit.is_finite() {
             return Err(InferError::NotFinite { what: "the logit", index });
         }
         if !distance.is_finite() {
             return Err(InferError::NotFinite { what: "the distance", index });
         }
-        let (score, withheld) = (discriminant::score(logit), self.domain.withheld(distance));
-        Ok(Inference { latent: *latent, logit, score, distance, withheld })
+        let (score, withheld) = (discriminant::score(logit), self.guard.domain().withheld(distance));
+        Ok(Inference { latent: *latent, logit, score, distance, reconstruction_error: None, withheld })
     }
 }
 

@@ -26,6 +26,8 @@ pub mod finder;
 #[cfg(feature = "learn")]
 mod forward;
 #[cfg(feature = "learn")]
+pub mod guides;
+#[cfg(feature = "learn")]
 mod kernels;
 pub mod lbp;
 #[cfg(feature = "learn")]
@@ -36,5 +38,6 @@ pub mod report;
 #[cfg(feature = "learn")]
 pub mod sketch;
 pub mod split;
+pub mod strange;
 #[cfg(feature = "learn")]
 pub mod trainer;

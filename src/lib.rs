@@ -32,7 +32,7 @@
 //! | [`learn`], [`explain`], [`evaluate`] | make a bundle, say what it sees, judge it against truth |
 //! | [`simulate`] | a phase-contrast microscope with known truth |
 //! | [`cli`] | one file per command |
-//! | [`folder`], [`picture`], [`markup`], [`openlch`], [`id`], [`units`] | file systems, PNG and JPEG, HTML, the names of openLCH, keys, physical units |
+//! | [`folder`], [`picture`], [`markup`], [`parquet`], [`openlch`], [`id`], [`units`] | file systems, PNG and JPEG, HTML, Parquet, the names of openLCH, keys, physical units |
 //!
 //! # Words
 //!
@@ -67,6 +67,7 @@ pub mod learn;
 pub mod markup;
 pub mod metrics;
 pub mod openlch;
+pub mod parquet;
 pub mod picture;
 pub mod pipeline;
 pub mod sample;

@@ -1,11 +1,14 @@
 //! `cytowatch evaluate model`: what a bundle is worth on samples and days that it has not seen.
 
+mod validity;
+
 use super::say;
-use crate::cells::{self, Crop, DetectSettings};
+use crate::cells::{self, CROP_SIDE_PX, Crop, DetectSettings};
 use crate::frame::{self, Plane};
 use crate::infer::engine::EngineChoice;
+use crate::infer::texture::{self, halved};
 use crate::infer::{InferSettings, Inference, Model};
-use crate::learn::dataset::{Origin, PanelPlan, each_of_panel};
+use crate::learn::dataset::{Origin, PanelPlan, Shown, each_of_panel};
 use crate::learn::discriminant::Linear;
 use crate::learn::evaluate::cells_needed::{self, Draw};
 use crate::learn::evaluate::roc::{self, Unit};
@@ -38,6 +41,10 @@ pub struct Args {
     /// Minutes between two time points.
     #[arg(long, default_value_t = 30)]
     pub stride: usize,
+    /// Pictures of another kind (another modality, objective or object), as files or folders of PNG, JPEG and TIFF files:
+    /// their crops should be withheld.
+    #[arg(long)]
+    pub strange: Vec<PathBuf>,
     /// Which engine describes the crops.
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
@@ -68,6 +75,10 @@ struct Seen {
     /// 256 grey values: crops are whole 255ths.
     grey: Vec<u8>,
     texture: Vec<f64>,
+    grain: Vec<f64>,
+    /// Roots of the true hallmarks.
+    hallmarks: Vec<f64>,
+    /// Seven features of the shape, then protrusions and scattering.
     shape: Option<Vec<f64>>,
 }
 
@@ -85,12 +96,23 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let plan = PanelPlan { seed: args.panel, fovs: args.fovs, time_points: args.time_points, stride: args.stride };
     let seen = each_of_panel(plan, see);
     let inferences = describe(&mut model, &seen)?;
-    let findings = find(args, &model, &seen, &inferences)?;
+    let mut findings = find(args, &model, &seen, &inferences)?;
+    findings.validity = validity::measure(&mut model, &args.strange)?;
     for row in &findings.rows {
         let (cell, call) = (row.cell, row.call);
         say(&format!(
             "{:<48} auc per cell {:.4} ({:.4} to {:.4}), right calls from 20 cells {:.4} ({:.4} to {:.4})",
             row.name, cell.value, cell.low, cell.high, call.value, call.low, call.high
+        ))?;
+    }
+    for row in std::iter::once(&findings.good).chain(&findings.validity) {
+        let reasons: Vec<String> = row.reasons.iter().map(|(why, count)| format!("{why} {count}")).collect();
+        say(&format!(
+            "withheld  {:>6.2} % of {:>5} crops: {} ({})",
+            100.0 * row.share(),
+            row.crops,
+            row.name,
+            reasons.join(", ")
         ))?;
     }
     if let Some(bayes) = findings.bayes_auc {
@@ -101,9 +123,17 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn see(plane: &Plane, crop: &Crop, origin: Origin) -> Seen {
-    let grey = crop.pixels().iter().map(|value| (value * 255.0).round() as u8).collect();
-    Seen { origin, grey, texture: lbp::histogram(crop), shape: shape(plane) }
+fn see(shown: Shown<'_>) -> Seen {
+    let grey = shown.crop.pixels().iter().map(|value| (value * 255.0).round() as u8).collect();
+    let grain = texture::grain(&halved(shown.crop.pixels(), CROP_SIDE_PX)).into_iter().map(f64::from).collect();
+    Seen {
+        grey,
+        texture: lbp::histogram(shown.crop),
+        grain,
+        hallmarks: shown.hallmarks.map(f64::sqrt).to_vec(),
+        shape: shape(shown.window),
+        origin: shown.origin,
+    }
 }
 
 /// The seven shape features of method.md 8, of the cell in the middle of a window; `None` when none is outlined there.
@@ -116,7 +146,8 @@ fn shape(plane: &Plane) -> Option<Vec<f64>> {
     let s = cell.shape;
     let narrow = s.minor_axis_um / s.major_axis_um.max(f64::MIN_POSITIVE);
     let axes = [s.major_axis_um, s.minor_axis_um, narrow];
-    Some([[s.area_um2, s.eccentricity, s.perimeter_um, s.solidity].as_slice(), &axes].concat())
+    let hallmarks = [s.protrusion_total_um, s.scattering];
+    Some([[s.area_um2, s.eccentricity, s.perimeter_um, s.solidity].as_slice(), &axes, &hallmarks].concat())
 }
 
 fn describe(model: &mut Model, seen: &[Seen]) -> anyhow::Result<Vec<Inference>> {
@@ -143,21 +174,34 @@ fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> 
     let aligned = evaluate::leave_each_out(&cells, batch::align)?;
     let textures: Vec<Vec<f64>> = seen.iter().map(|seen| seen.texture.clone()).collect();
     let texture = evaluate::by_median(evaluate::pool(&origins, &textures));
-    let (outlined, shapes): (Vec<Origin>, Vec<Vec<f64>>) =
-        seen.iter().filter_map(|seen| Some((seen.origin.clone(), seen.shape.clone()?))).unzip();
-    let shape = evaluate::pool(&outlined, &shapes);
+    let grains: Vec<Vec<f64>> = seen.iter().map(|seen| seen.grain.clone()).collect();
+    let grain = evaluate::pool(&origins, &grains);
+    let hallmarks: Vec<Vec<f64>> = seen.iter().map(|seen| seen.hallmarks.clone()).collect();
+    let hallmarks = evaluate::pool(&origins, &hallmarks);
+    let outlined: Vec<(Origin, Vec<f64>)> =
+        seen.iter().filter_map(|seen| Some((seen.origin.clone(), seen.shape.clone()?))).collect();
+    let of_shape = |range: std::ops::Range<usize>| {
+        let part =
+            outlined.iter().map(|(origin, all)| (origin.clone(), all.get(range.clone()).unwrap_or_default().to_vec()));
+        let (origins, features): (Vec<Origin>, Vec<Vec<f64>>) = part.unzip();
+        evaluate::pool(&origins, &features)
+    };
+    let (shape, measured) = (of_shape(0..7), of_shape(7..9));
     let without = "descriptor, discriminant refitted";
     let mut rows = vec![
         row("bundle as it is", &by_bundle, Some(&cells)),
         row(without, &refitted, Some(&cells)),
         row("descriptor, aligned by day, refitted", &aligned, Some(&batch::align(&cells, ""))),
+        row("grain: 240 numbers", &evaluate::leave_each_out(&grain, evaluate::unchanged)?, Some(&grain)),
         row("texture: LBP, 40 features", &evaluate::leave_each_out(&texture, evaluate::unchanged)?, Some(&texture)),
+        row("true hallmarks", &evaluate::leave_each_out(&hallmarks, evaluate::unchanged)?, Some(&hallmarks)),
     ];
     if !shape.is_empty() {
         let name = format!("shape: 7 features, {} of {} cells outlined", shape.len(), cells.len());
         rows.push(row(&name, &evaluate::leave_each_out(&shape, evaluate::unchanged)?, Some(&shape)));
+        let by_hallmarks = evaluate::leave_each_out(&measured, evaluate::unchanged)?;
+        rows.push(row("measured hallmarks: protrusions, scattering", &by_hallmarks, Some(&measured)));
     }
-    let withheld = inferences.iter().filter(|inference| inference.withheld.is_some()).count();
     let bundle = model.bundle();
     Ok(Findings {
         model: format!("{} {}", bundle.name, bundle.version),
@@ -179,7 +223,8 @@ fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> 
         ],
         calibration: calibration(&by_bundle),
         permutation: permutation::test(&cells, 1),
-        withheld: withheld as f64 / inferences.len().max(1) as f64,
+        good: validity::row("good cells of the panel", &inferences.iter().map(|i| i.withheld).collect::<Vec<_>>()),
+        validity: Vec::new(),
         command: format!("cytowatch {}", std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
     })
 }

@@ -14,9 +14,9 @@ pub struct Args {
     /// Table with a line `sample,high` or `sample,low` per labelled sample of the crops.
     #[arg(long)]
     pub labels: Option<PathBuf>,
-    /// Seed of the simulated panel of tumours and days.
-    #[arg(long, default_value_t = 1)]
-    pub panel: u64,
+    /// Seeds of the simulated panels: each is 8 tumours over 6 days of its own.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_u64])]
+    pub panels: Vec<u64>,
     /// Simulated fields of view per day and tumour.
     #[arg(long, default_value_t = 8)]
     pub fovs: usize,
@@ -47,6 +47,13 @@ pub struct Args {
     /// Weight of a linear guess of the class from the descriptor; 0 trains the autoencoder without labels.
     #[arg(long, default_value_t = 0.0)]
     pub label_weight: f32,
+    /// Read the first two features from the crop's grain, by regression on the hallmarks (pseudopods, light scattering),
+    /// instead of leaving them to the autoencoder.
+    #[arg(long)]
+    pub tie_hallmarks: bool,
+    /// Last epochs in which the step length falls evenly to nothing.
+    #[arg(long, default_value_t = 0)]
+    pub cool_down: usize,
     /// Turn every picture by a random number of quarter turns.
     #[arg(long)]
     pub rotations: bool,
@@ -65,6 +72,9 @@ pub struct Args {
     /// Simulated fields of view per day and tumour of that panel.
     #[arg(long, default_value_t = 6)]
     pub test_fovs: usize,
+    /// Time points per field of that panel, spread over two hours.
+    #[arg(long, default_value_t = 8)]
+    pub test_time_points: usize,
     /// Name of the model, 5 to 64 letters, digits, spaces or `_+-()`.
     #[arg(long, default_value = "cytowatch compact")]
     pub name: String,

@@ -7,6 +7,7 @@
 //! Decoder: `linear -> PReLU -> (transposed conv -> batch norm -> PReLU) x (n-1) -> transposed conv -> sigmoid ->
 //! [bilinear x2]`. The brackets are there when the net works at half resolution; the last feature map is always 4 x 4.
 
+use super::texture::Readout;
 use super::{InferError, LATENT_LEN};
 use crate::cells::CROP_SIDE_PX;
 use serde::{Deserialize, Serialize};
@@ -208,6 +209,8 @@ pub struct EncoderWeights {
     pub linear: Linear,
     /// The last batch norm, `[56]`: its output is the latent descriptor.
     pub norm: BatchNorm,
+    /// What the first features are read from instead, where they are tied to the grain.
+    pub texture: Option<Readout>,
 }
 
 /// All weights of a decoder.
@@ -231,6 +234,7 @@ impl EncoderWeights {
     pub fn check(&self, spec: AutoencoderSpec) -> Result<(), InferError> {
         check_convolutions(&self.convolutions, &spec.convolutions(), "encoder")?;
         check_linear(&self.linear, spec.flat_len(), LATENT_LEN, "encoder linear")?;
+        fits(self.texture.as_ref().is_none_or(Readout::is_sound), "encoder readout of the grain")?;
         fits(self.norm.holds(LATENT_LEN), "encoder batch norm")
     }
 }

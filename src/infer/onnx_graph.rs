@@ -11,6 +11,7 @@ pub mod finder;
 mod message;
 
 use super::architecture::{AutoencoderSpec, BatchNorm, Convolution, DecoderWeights, EncoderWeights, FEATURE_SIDE_PX};
+use super::texture::{self, Readout};
 use super::{InferError, LATENT_LEN};
 use crate::cells::CROP_SIDE_PX;
 use message::{
@@ -34,9 +35,12 @@ const BATCH_AXIS: &str = "N";
 pub fn encoder(spec: AutoencoderSpec, weights: &EncoderWeights) -> Result<Vec<u8>, InferError> {
     weights.check(spec)?;
     let mut graph = Chain::new(CROP);
-    if spec.downsample() > 1 {
-        let step = spec.downsample() as i64;
-        graph.push("average", "AveragePool", &[], [ints("kernel_shape", &[step; 2]), ints("strides", &[step; 2])]);
+    if spec.downsample() > 1 || weights.texture.is_some() {
+        graph.average("average", 2);
+    }
+    let half = graph.last.clone();
+    if spec.downsample() == 1 {
+        CROP.clone_into(&mut graph.last);
     }
     for (number, (layer, (input, output))) in weights.convolutions.iter().zip(spec.convolutions()).enumerate() {
         let name = format!("conv{}", number + 1);
@@ -50,7 +54,17 @@ pub fn encoder(spec: AutoencoderSpec, weights: &EncoderWeights) -> Result<Vec<u8
     let weight: Vec<f32> = weight.flat_map(|(row, (factor, _))| row.iter().map(|w| scaled(*w, *factor))).collect();
     let bias = weights.linear.bias.iter().zip(&factors);
     let bias: Vec<f32> = bias.map(|(b, (factor, offset))| (f64::from(*b) * factor + offset) as f32).collect();
-    graph.linear("latent", [LATENT_LEN, spec.flat_len()], &weight, &bias);
+    match &weights.texture {
+        None => graph.linear("latent", [LATENT_LEN, spec.flat_len()], &weight, &bias),
+        Some(readout) => {
+            let rest = LATENT_LEN - texture::READ;
+            let (weight, bias) = (weight.get(texture::READ * spec.flat_len()..), bias.get(texture::READ..));
+            graph.linear("free", [rest, spec.flat_len()], weight.unwrap_or_default(), bias.unwrap_or_default());
+            let free = std::mem::replace(&mut graph.last, half);
+            graph.texture(readout);
+            graph.push("latent", "Concat", &[&free], [int("axis", 1)]);
+        }
+    }
     Ok(graph.finish("encoder", LATENT, crop_shape(), latent_shape()))
 }
 
@@ -199,6 +213,40 @@ impl Chain {
         }
         let how = [ints("kernel_shape", &[4, 4]), ints("pads", &[1, 1, 1, 1]), ints("strides", &[2, 2])];
         self.push(name, operator, &more, how);
+    }
+
+    fn average(&mut self, name: &str, step: usize) {
+        let step = [step as i64; 2];
+        self.push(name, "AveragePool", &[], [ints("kernel_shape", &step), ints("strides", &step)]);
+    }
+
+    /// The features that are read from the grain of the last picture, `[N, 1, 128, 128]`.
+    fn texture(&mut self, readout: &Readout) {
+        let mut side = CROP_SIDE_PX / 2;
+        let mut scales = Vec::new();
+        self.weights("grain_floor", &[1], &[texture::FLOOR]);
+        for scale in 1..=texture::SCALES {
+            let picture = self.last.clone();
+            let taps = Taps { kernel: texture::patterns(), bias: None };
+            self.convolution(&format!("pattern{scale}"), "Conv", [texture::PATTERNS, 1], &taps);
+            self.push(&format!("strength{scale}"), "Abs", &[], []);
+            self.push(&format!("raised{scale}"), "Add", &["grain_floor"], []);
+            self.push(&format!("logarithm{scale}"), "Log", &[], []);
+            let per_part = side / 2 / texture::PARTS;
+            if per_part > 1 {
+                self.average(&format!("parts{scale}"), per_part);
+            }
+            self.push(&format!("grain{scale}"), "Flatten", &[], [int("axis", 1)]);
+            scales.push(std::mem::replace(&mut self.last, picture));
+            if scale < texture::SCALES {
+                self.average(&format!("average{}", scale + 1), 2);
+                side /= 2;
+            }
+        }
+        let rest: Vec<&str> = scales.iter().skip(1).map(String::as_str).collect();
+        self.last = scales.first().cloned().unwrap_or_default();
+        self.push("grain", "Concat", &rest, [int("axis", 1)]);
+        self.linear("read", [texture::READ, texture::FLAT], &readout.flat_weight(), &readout.bias);
     }
 
     fn slope(&mut self, after: &str, slope: f32) {

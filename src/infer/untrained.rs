@@ -136,6 +136,7 @@ fn encoder_weights(spec: AutoencoderSpec, random: &mut ChaCha8Rng) -> EncoderWei
         convolutions: layers,
         linear: linear(spec.flat_len(), LATENT_LEN, random),
         norm: BatchNorm::identity(LATENT_LEN),
+        texture: None,
     }
 }
 

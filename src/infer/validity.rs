@@ -3,7 +3,10 @@
 //! Takes a latent descriptor and the training set's mean and covariance, gives the Mahalanobis distance (about 7.5 for a
 //! typical descriptor, the root of 56) and, beyond the bundle's limit, the reason why the score is withheld.
 
+use super::appearance::{self, Appearance, Looks};
+use super::bundle::ValidityLimits;
 use super::{InferError, LATENT_LEN, Latent};
+use crate::cells::Crop;
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +18,14 @@ pub enum Withheld {
     NoCrop,
     /// The descriptor is farther from the training set than the bundle's limit.
     OutOfDomain,
-    /// The frame is too blurred for its descriptors to be comparable.
+    /// The crop is too blurred for its descriptor to be comparable.
     OutOfFocus,
+    /// Too many pixels stand at the brightest value: the camera was cut off.
+    Saturated,
+    /// The crop looks unlike those of the training set: another modality, objective or object.
+    UnlikeTraining,
+    /// What the decoder draws from the descriptor is too far from the crop.
+    NotRedrawn,
     /// The frame's pixel size is not known or cannot show what the model was trained on.
     PixelSize,
 }
@@ -28,6 +37,9 @@ impl Withheld {
             Self::NoCrop => "no_crop",
             Self::OutOfDomain => "out_of_domain",
             Self::OutOfFocus => "out_of_focus",
+            Self::Saturated => "saturated",
+            Self::UnlikeTraining => "unlike_training",
+            Self::NotRedrawn => "not_redrawn",
             Self::PixelSize => "pixel_size",
         }
     }
@@ -93,6 +105,71 @@ impl Domain {
     pub fn withheld(&self, distance: f64) -> Option<Withheld> {
         self.distance_limit.is_some_and(|limit| distance > limit).then_some(Withheld::OutOfDomain)
     }
+}
+
+/// All that is asked of a crop before its score may be shown, in the order in which the first no is told.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    domain: Domain,
+    looks: Option<Looks>,
+    reconstruction_limit: Option<f64>,
+}
+
+impl Guard {
+    /// The guard that a bundle's facts describe; what they do not limit never withholds.
+    ///
+    /// # Errors
+    /// `bundle_facts` when a limit is not a positive number or the statistics cannot be.
+    pub fn new(statistics: &LatentStatistics, limits: &ValidityLimits) -> Result<Self, InferError> {
+        let reconstruction_limit = limits.reconstruction_limit;
+        if reconstruction_limit.is_some_and(|limit| !limit.is_finite() || limit <= 0.0) {
+            let problem = "reconstruction_limit must be a positive number".to_owned();
+            return Err(InferError::BundleFacts { problem });
+        }
+        let looks = limits.appearance.as_ref().map(Looks::new).transpose()?;
+        Ok(Self { domain: Domain::new(statistics, limits.distance_limit)?, looks, reconstruction_limit })
+    }
+
+    /// The descriptors' domain.
+    pub fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// Whether crops must be redrawn to be judged.
+    pub fn wants_reconstruction(&self) -> bool {
+        self.reconstruction_limit.is_some()
+    }
+
+    /// Why the score of `crop` is withheld, `None` when it may be shown. `distance` is its descriptor's, `redrawn` what the
+    /// decoder makes of it where that was asked for.
+    pub fn withheld(&self, crop: &Crop, distance: f64, redrawn: Option<&Crop>) -> Option<Withheld> {
+        let appearance = self.looks.as_ref().map(|_| (appearance::of(crop), appearance::saturation(crop)));
+        let error = redrawn.map(|redrawn| reconstruction_error(crop, redrawn));
+        self.judge(appearance.as_ref().map(|(look, saturation)| (look, *saturation)), distance, error)
+    }
+
+    /// As [`withheld`](Self::withheld), from a crop's look (statistics and share of brightest pixels), its descriptor's
+    /// distance and its reconstruction's error.
+    pub fn judge(&self, look: Option<(&Appearance, f64)>, distance: f64, error: Option<f64>) -> Option<Withheld> {
+        let seen = look.zip(self.looks.as_ref()).and_then(|((appearance, saturation), looks)| {
+            let limits = looks.limits();
+            if saturation > limits.saturation_limit {
+                Some(Withheld::Saturated)
+            } else if appearance::sharpness(appearance) < limits.sharpness_limit {
+                Some(Withheld::OutOfFocus)
+            } else {
+                (looks.distance(appearance) > limits.distance_limit).then_some(Withheld::UnlikeTraining)
+            }
+        });
+        let far = error.zip(self.reconstruction_limit).filter(|(error, limit)| error > limit);
+        seen.or_else(|| self.domain.withheld(distance)).or(far.map(|_| Withheld::NotRedrawn))
+    }
+}
+
+/// Mean squared difference between a crop and what the decoder makes of it, grey of 0..=1 squared.
+pub fn reconstruction_error(crop: &Crop, redrawn: &Crop) -> f64 {
+    let squares = crop.pixels().iter().zip(redrawn.pixels()).map(|(a, b)| f64::from(a - b).powi(2));
+    squares.sum::<f64>() / crop.pixels().len() as f64
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use super::operations::{cross_entropy, gather, norm, scatter};
 use super::parameters::{Parameters, Start, generator};
 use crate::infer::LATENT_LEN;
 use crate::infer::architecture::{AutoencoderSpec, FEATURE_SIDE_PX, KERNEL_TAPS};
+use crate::infer::texture::{READ, Readout};
 use burn::tensor::activation::{leaky_relu, relu};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ pub struct Autoencoder {
     pub(super) adversary: Parameters,
     /// A linear guess of the class, trained only when labels have a weight.
     pub(super) head: Parameters,
+    /// How the first features are read from the grain; `None` leaves them as free as the others.
+    pub(super) tied: Option<Readout>,
     /// One per batch norm: the encoder's, the descriptor's, the decoder's.
     pub(super) running: Vec<Moments>,
 }
@@ -73,6 +76,8 @@ pub struct Batch<'a> {
     pub noise: &'a [f32],
     /// `[n]`, 1 for high, 0 for low, 0.5 for unknown.
     pub labels: &'a [f32],
+    /// `[n, 2]`, what the first features are read as from the pictures' grain; empty where they are free.
+    pub tied: &'a [f32],
 }
 
 /// The arrays of a [`Parameters`] as burn's leaves, taken one after the other in the order they were added.
@@ -167,7 +172,18 @@ impl Autoencoder {
         let mut head = Parameters::default();
         linear(&mut head, "label", LATENT_LEN, 1, &mut rng);
         let running = channels.iter().map(|n| Moments { mean: vec![0.0; *n], variance: vec![1.0; *n] }).collect();
-        Self { spec, halves, adversary, head, running }
+        Self { spec, halves, adversary, head, tied: None, running }
+    }
+
+    /// The same network with its first features read from the grain.
+    #[must_use]
+    pub fn tied_to(self, readout: Option<Readout>) -> Self {
+        Self { tied: readout, ..self }
+    }
+
+    /// How the first features are read from the grain, where they are.
+    pub fn readout(&self) -> Option<&Readout> {
+        self.tied.as_ref()
     }
 
     /// Size of the network.
@@ -204,7 +220,7 @@ impl Autoencoder {
     ///
     /// Both gradients are taken with the weights as they were before the step.
     pub fn step(&mut self, batch: Batch<'_>, settings: StepSettings) -> Losses {
-        let Batch { pictures, noise, labels } = batch;
+        let Batch { pictures, noise, labels, tied } = batch;
         let device = Device::flex().autodiff();
         let side = self.spec.working_side_px();
         let batch = pictures.len() / (side * side);
@@ -212,7 +228,8 @@ impl Autoencoder {
 
         let mut halves = Leaves::new(&self.halves, &device, true);
         let targets = Tensor::<1>::from_data(TensorData::new(pictures.to_vec(), [pictures.len()]), &device);
-        let latent = self.encode_batch(&mut halves, targets.clone().reshape([batch, side, side, 1]), &mut moments);
+        let encoded = self.encode_batch(&mut halves, targets.clone().reshape([batch, side, side, 1]), &mut moments);
+        let latent = with_tied(encoded, tied);
         let logits = self.decode_batch(&mut halves, latent.clone(), &mut moments);
         let reconstruction = cross_entropy(logits, targets);
 
@@ -252,14 +269,15 @@ impl Autoencoder {
     }
 
     /// Moves the running moments towards this batch's, without training.
-    pub fn observe(&mut self, pictures: &[f32], momentum: f32) {
+    pub fn observe(&mut self, pictures: &[f32], tied: &[f32], momentum: f32) {
         let device = Device::flex();
         let side = self.spec.working_side_px();
         let batch = pictures.len() / (side * side);
         let mut moments = Vec::new();
         let mut halves = Leaves::new(&self.halves, &device, false);
         let input = Tensor::<1>::from_data(TensorData::new(pictures.to_vec(), [pictures.len()]), &device);
-        let latent = self.encode_batch(&mut halves, input.reshape([batch, side, side, 1]), &mut moments);
+        let encoded = self.encode_batch(&mut halves, input.reshape([batch, side, side, 1]), &mut moments);
+        let latent = with_tied(encoded, tied);
         self.decode_batch(&mut halves, latent, &mut moments);
         self.remember(moments, momentum);
     }
@@ -324,6 +342,16 @@ impl Autoencoder {
     }
 }
 
+/// `encoded` with its first features replaced by `tied`, where there are any.
+fn with_tied(encoded: Tensor<2>, tied: &[f32]) -> Tensor<2> {
+    if tied.is_empty() {
+        return encoded;
+    }
+    let ([batch, len], device) = (encoded.dims(), encoded.device());
+    let tied = Tensor::from_data(TensorData::new(tied.to_vec(), [batch, READ]), &device);
+    Tensor::cat(vec![tied, encoded.slice([0..batch, READ..len])], 1)
+}
+
 fn number(tensor: Tensor<1>) -> f32 {
     tensor.into_data().try_into_vec().ok().and_then(|values: Vec<f32>| values.first().copied()).unwrap_or(f32::NAN)
 }
@@ -363,134 +391,4 @@ fn judge(leaves: &mut Leaves, latent: Tensor<2>) -> Tensor<2> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Bright discs at changing places, `[count, side, side]`.
-    fn discs(count: usize, side: usize) -> Vec<f32> {
-        let disc = |n: usize| {
-            let (cx, cy) = (0.3 + 0.4 * (n as f32 * 0.37).fract(), 0.3 + 0.4 * (n as f32 * 0.61).fract());
-            let radius = 0.1 + 0.1 * (n as f32 * 0.23).fract();
-            (0..side * side).map(move |i| {
-                let (x, y) = ((i % side) as f32 / side as f32, (i / side) as f32 / side as f32);
-                if (x - cx).hypot(y - cy) < radius { 0.9 } else { 0.2 }
-            })
-        };
-        (0..count).flat_map(disc).collect()
-    }
-
-    fn noise(count: usize) -> Vec<f32> {
-        (0..count * LATENT_LEN).map(|i| ((i as f32 * 0.754_877).fract() - 0.5) * 3.4).collect()
-    }
-
-    fn batch<'a>(pictures: &'a [f32], noise: &'a [f32]) -> Batch<'a> {
-        Batch { pictures, noise, labels: &[1.0; 64][..noise.len() / LATENT_LEN] }
-    }
-
-    const SETTINGS: StepSettings =
-        StepSettings { learning_rate: 2e-4, adversarial_weight: 1.0, label_weight: 0.1, momentum: 0.1 };
-
-    #[test]
-    fn the_papers_network_has_the_papers_counts() {
-        let (halves, adversary) = Autoencoder::new(AutoencoderSpec::new(4, 1).unwrap(), 1).parameter_counts();
-        let spec = AutoencoderSpec::new(4, 1).unwrap();
-        assert_eq!(halves, spec.encoder_parameters() + spec.decoder_parameters());
-        assert_eq!(adversary, 1_636_353);
-    }
-
-    #[test]
-    fn training_learns_and_repeats_itself() {
-        let spec = AutoencoderSpec::new(4, 2).unwrap();
-        let pictures = discs(8, spec.working_side_px());
-        let train = || {
-            let mut net = Autoencoder::new(spec, 7);
-            let losses: Vec<Losses> = (0..30)
-                .map(|_| net.step(batch(&pictures, &noise(8)), StepSettings { learning_rate: 2e-3, ..SETTINGS }))
-                .collect();
-            (net, losses)
-        };
-        let (net, losses) = train();
-        let (again, losses_again) = train();
-        println!("{:?} -> {:?}", losses[0], losses[29]);
-        assert!(losses[29].reconstruction < 0.9 * losses[0].reconstruction, "{losses:?}");
-        assert_eq!(losses, losses_again);
-        assert!(net == again);
-    }
-
-    #[test]
-    fn every_layers_gradient_is_the_difference_quotient_of_the_loss() {
-        let spec = AutoencoderSpec::new(2, 2).unwrap();
-        let pictures = discs(6, spec.working_side_px());
-        let still = StepSettings { learning_rate: 0.0, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.0 };
-        let loss = |net: &Autoencoder| f64::from(net.clone().step(batch(&pictures, &noise(6)), still).reconstruction);
-        // Some steps first: at the very start the decoder ignores the descriptor, and all encoder gradients are about 0.
-        let mut net = Autoencoder::new(spec, 7);
-        for _ in 0..60 {
-            net.step(
-                batch(&pictures, &noise(6)),
-                StepSettings { learning_rate: 5e-3, adversarial_weight: 0.0, ..still },
-            );
-        }
-        let mut fresh = Autoencoder::new(spec, 7);
-        for (to, from) in fresh.halves.arrays_mut().zip(net.halves.arrays_mut()).step_by(3) {
-            to.clone_from(from);
-        }
-        let mut stepped = fresh.clone();
-        stepped.step(batch(&pictures, &noise(6)), still);
-        for index in 0..fresh.halves.list().len() {
-            let gradient: Vec<f32> = stepped.halves.first_moment(index).iter().map(|first| 10.0 * first).collect();
-            let at = (0..gradient.len()).max_by(|a, b| gradient[*a].abs().total_cmp(&gradient[*b].abs())).unwrap();
-            let moved = |by: f32| {
-                let mut net = fresh.clone();
-                net.halves.arrays_mut().nth(3 * index).unwrap()[at] += by;
-                loss(&net)
-            };
-            let numeric = (moved(2e-2) - moved(-2e-2)) / 4e-2;
-            let exact = f64::from(gradient[at]);
-            let name = &fresh.halves.list()[index].name;
-            println!("{name}: {exact:.6} {numeric:.6}");
-            assert!((numeric - exact).abs() < 0.25 * exact.abs() + 2e-4, "{name}: {exact} {numeric}");
-        }
-    }
-
-    #[test]
-    fn the_descriptor_carries_the_picture() {
-        let spec = AutoencoderSpec::new(4, 2).unwrap();
-        let side = spec.working_side_px();
-        let pictures = discs(8, side);
-        let mut net = Autoencoder::new(spec, 7);
-        let settings = StepSettings { learning_rate: 3e-3, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.1 };
-        let mut last = 0.0;
-        for _ in 0..150 {
-            last = net.step(batch(&pictures, &noise(8)), settings).reconstruction;
-        }
-        // What the best picture that is the same for all cells would reach.
-        let same: Vec<f32> =
-            (0..side * side).map(|i| pictures.iter().skip(i).step_by(side * side).sum::<f32>() / 8.0).collect();
-        let entropy = |p: f32, t: f32| -(t * p.ln() + (1.0 - t) * (1.0 - p).ln());
-        let flat = pictures.iter().enumerate().map(|(i, t)| entropy(same[i % (side * side)], *t)).sum::<f32>()
-            / pictures.len() as f32;
-        let floor = pictures.iter().map(|t| entropy(*t, *t)).sum::<f32>() / pictures.len() as f32;
-        println!("same for all {flat:.4}, floor {floor:.4}, reached {last:.4}");
-        assert!(last < flat - 0.5 * (flat - floor), "same for all {flat}, floor {floor}, reached {last}");
-    }
-
-    #[test]
-    #[ignore = "a measurement"]
-    fn speed() {
-        for (width, downsample, batch) in [(16, 2, 50)] {
-            let spec = AutoencoderSpec::new(width, downsample).unwrap();
-            let pictures = discs(batch, spec.working_side_px());
-            let mut net = Autoencoder::new(spec, 7);
-            net.step(super::tests::batch(&pictures, &noise(batch)), SETTINGS);
-            let start = std::time::Instant::now();
-            for _ in 0..5 {
-                net.step(super::tests::batch(&pictures, &noise(batch)), SETTINGS);
-            }
-            println!(
-                "width {width} downsample {downsample}: {:.1} samples/s",
-                5.0 * batch as f64 / start.elapsed().as_secs_f64()
-            );
-        }
-    }
-}
+mod tests;

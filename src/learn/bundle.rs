@@ -11,22 +11,27 @@ use super::evaluate::cells_needed::{Draw, right_from};
 use super::evaluate::roc::{self, Unit};
 use super::evaluate::{self, CellFeatures, EvaluateError, Scored};
 use super::split::Split;
+use crate::cells::CROP_SIDE_PX;
+use crate::infer::appearance::{self, AppearanceLimits, Looks};
 use crate::infer::bundle::{Facts, Measured, ValidityLimits};
-use crate::infer::validity::{Domain, LatentStatistics};
-use crate::infer::{InferError, LATENT_LEN, Latent, bundle};
+use crate::infer::validity::{Domain, Guard, LatentStatistics};
+use crate::infer::{InferError, Latent, bundle};
 use nalgebra::{DMatrix, DVector};
+use std::collections::BTreeMap;
 
 /// Pictures that are described at a time.
 const AT_ONCE: usize = 50;
-/// Share of held-out pictures that may lie beyond the distance limit.
-const WITHHELD_SHARE: f64 = 0.005;
+/// Share of held-out crops that may lie beyond each of the limits on distance, look and reconstruction.
+const WITHHELD_SHARE: f64 = 0.002;
+/// Thresholds of the discriminant that are tried, standard errors; inner folds choose.
+const THRESHOLDS: [f64; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0];
 /// Cells that a call is judged from.
 pub const CALL_CELLS: usize = 20;
 
 /// Descriptors of all pictures, in order.
 pub fn describe(net: &Autoencoder, pictures: &Pictures) -> Vec<Latent> {
     let indices: Vec<usize> = (0..pictures.len()).collect();
-    indices.chunks(AT_ONCE).flat_map(|chunk| net.encode(&pictures.batch(chunk))).collect()
+    indices.chunks(AT_ONCE).flat_map(|chunk| net.describe(pictures, chunk)).collect()
 }
 
 /// Descriptors as features.
@@ -39,57 +44,128 @@ pub fn features(latents: &[Latent]) -> Vec<Vec<f64>> {
 /// # Errors
 /// As [`evaluate::leave_each_out`] for the inner folds and [`discriminant::fit`] for the whole.
 pub fn calibrated(cells: &[CellFeatures]) -> Result<Linear, EvaluateError> {
-    let inner = evaluate::leave_each_out(cells, evaluate::unchanged)?;
     let whole = |source| EvaluateError::Fit { sample: "nothing".to_owned(), source };
+    let mut best: Option<(f64, f64, Vec<Scored>)> = None;
+    for threshold in THRESHOLDS {
+        let inner = evaluate::leave_each_out_with(cells, evaluate::unchanged, threshold)?;
+        let area = roc::of_cells(&inner);
+        if best.as_ref().is_none_or(|best| area > best.0) {
+            best = Some((area, threshold, inner));
+        }
+    }
+    let (_, threshold, inner) = best.ok_or(EvaluateError::NoCells)?;
     let all: Vec<usize> = (0..cells.len()).collect();
     let logits: Vec<(f64, bool)> = inner.iter().map(|cell| (cell.logit, cell.high)).collect();
-    let rule = evaluate::fit_on(cells, &all).map_err(whole)?;
+    let rule = evaluate::fit_on(cells, &all, threshold).map_err(whole)?;
     Ok(rule.calibrated(discriminant::calibrate(&logits).map_err(whole)?))
 }
 
 /// Mean and covariance of descriptors.
 pub fn statistics(latents: &[Latent]) -> LatentStatistics {
-    let count = latents.len().max(2) as f64;
-    let rows: Vec<DVector<f64>> =
-        latents.iter().map(|latent| DVector::from_iterator(LATENT_LEN, latent.iter().map(|v| f64::from(*v)))).collect();
+    let rows: Vec<Vec<f64>> = features(latents);
+    let (mean, covariance) = moments(&rows.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    LatentStatistics { mean, covariance }
+}
+
+/// Mean and covariance of rows of equal length.
+fn moments(rows: &[&[f64]]) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let len = rows.first().map_or(0, |row| row.len());
+    let count = rows.len().max(2) as f64;
+    let rows: Vec<DVector<f64>> = rows.iter().map(|row| DVector::from_column_slice(row)).collect();
     let mean = rows.iter().sum::<DVector<f64>>() / count;
-    let mut covariance = DMatrix::zeros(LATENT_LEN, LATENT_LEN);
+    let mut covariance = DMatrix::zeros(len, len);
     for row in &rows {
         let centred = row - &mean;
         covariance.ger(1.0 / (count - 1.0), &centred, &centred, 1.0);
     }
     // A feature that never moves would make everything infinitely far away.
-    let floor = 1e-6 * covariance.trace() / LATENT_LEN as f64;
-    for i in 0..LATENT_LEN {
+    let floor = 1e-6 * covariance.trace() / len.max(1) as f64;
+    for i in 0..len {
         if let Some(entry) = covariance.get_mut((i, i)) {
             *entry += floor;
         }
     }
-    let rows = covariance.row_iter().map(|row| row.iter().copied().collect()).collect();
-    LatentStatistics { mean: mean.as_slice().to_vec(), covariance: rows }
+    (mean.as_slice().to_vec(), covariance.row_iter().map(|row| row.iter().copied().collect()).collect())
 }
 
-/// The distance beyond which half a percent of `held_out` descriptors lie.
+/// Mean squared difference between every crop and its reconstruction, as the daemon measures it on the whole crop.
+pub fn reconstruction_errors(net: &Autoencoder, pictures: &Pictures, latents: &[Latent]) -> Vec<f64> {
+    let len = pictures.side_px() * pictures.side_px();
+    let halved = pictures.side_px() < CROP_SIDE_PX;
+    let indices: Vec<usize> = (0..latents.len()).collect();
+    let of_chunk = |chunk: &[usize]| {
+        let chosen: Vec<Latent> = chunk.iter().filter_map(|index| latents.get(*index)).copied().collect();
+        let (drawn, seen) = (net.decode(&chosen), pictures.batch(chunk));
+        let each = drawn.chunks_exact(len).zip(seen.chunks_exact(len)).zip(chunk).map(|((drawn, seen), index)| {
+            let squares = drawn.iter().zip(seen).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / len as f64;
+            // A network at half resolution draws 2 x 2 pixels alike: what they differ by in the crop comes on top.
+            let within = pictures.look(*index).map_or(0.0, |look| appearance::finest_variance(&look.appearance));
+            squares + if halved { within } else { 0.0 }
+        });
+        each.collect::<Vec<_>>()
+    };
+    indices.chunks(AT_ONCE).flat_map(of_chunk).collect()
+}
+
+/// The limits beyond which a few thousandths of the held-out crops lie, each limit by itself.
 ///
 /// # Errors
 /// `bundle_facts` when the statistics are degenerate.
-pub fn distance_limit(statistics: &LatentStatistics, held_out: &[Latent]) -> Result<ValidityLimits, InferError> {
+pub fn limits(
+    (training, held_out): (&[usize], &[usize]),
+    pictures: &Pictures,
+    statistics: &LatentStatistics,
+    (latents, errors): (&[Latent], &[f64]),
+) -> Result<ValidityLimits, InferError> {
     let domain = Domain::new(statistics, None)?;
-    let mut distances: Vec<f64> = held_out.iter().map(|latent| domain.distance(latent)).collect();
-    distances.sort_by(f64::total_cmp);
-    let index = ((1.0 - WITHHELD_SHARE) * distances.len() as f64).floor() as usize;
-    let limit = distances.get(index.min(distances.len().saturating_sub(1))).copied();
-    Ok(ValidityLimits { distance_limit: limit, ..ValidityLimits::default() })
+    let distances = held_out.iter().filter_map(|index| latents.get(*index)).map(|latent| domain.distance(latent));
+    let looks = |indices: &[usize]| indices.iter().filter_map(|index| pictures.look(*index)).collect::<Vec<_>>();
+    let (seen, judged) = (looks(training), looks(held_out));
+    let rows: Vec<&[f64]> = seen.iter().map(|look| look.appearance.as_slice()).collect();
+    let (mean, covariance) = moments(&rows);
+    let mut appearance =
+        AppearanceLimits { mean, covariance, distance_limit: 1.0, sharpness_limit: 0.0, saturation_limit: 0.0 };
+    let measured = Looks::new(&appearance)?;
+    appearance.distance_limit = beyond(judged.iter().map(|look| measured.distance(&look.appearance)), 1.0);
+    // Blurred and saturated crops are few among good ones and far off when they come: a limit with room to spare.
+    appearance.sharpness_limit = -beyond(judged.iter().map(|look| -appearance::sharpness(&look.appearance)), 0.2);
+    appearance.saturation_limit = beyond(judged.iter().map(|look| look.saturation), 0.2);
+    Ok(ValidityLimits {
+        distance_limit: Some(beyond(distances, 1.0)),
+        reconstruction_limit: Some(beyond(held_out.iter().filter_map(|index| errors.get(*index)).copied(), 1.0)),
+        appearance: Some(appearance),
+    })
 }
 
-/// Share of descriptors beyond the limit.
+/// The value that `share` of [`WITHHELD_SHARE`] of `values` exceed.
+fn beyond(values: impl Iterator<Item = f64>, share: f64) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    let index = ((1.0 - share * WITHHELD_SHARE) * sorted.len() as f64).floor() as usize;
+    sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
+}
+
+/// Share of crops whose score would be withheld, by reason, and in all.
 ///
 /// # Errors
 /// `bundle_facts` when the statistics are degenerate.
-pub fn withheld_share(facts: &Facts, latents: &[Latent]) -> Result<f64, InferError> {
-    let domain = Domain::new(&facts.latent, facts.validity.distance_limit)?;
-    let beyond = latents.iter().filter(|latent| domain.withheld(domain.distance(latent)).is_some()).count();
-    Ok(beyond as f64 / latents.len().max(1) as f64)
+pub fn withheld_share(
+    facts: &Facts,
+    pictures: &Pictures,
+    (latents, errors): (&[Latent], &[f64]),
+) -> Result<(BTreeMap<&'static str, f64>, f64), InferError> {
+    let guard = Guard::new(&facts.latent, &facts.validity)?;
+    let mut shares = BTreeMap::new();
+    let mut all = 0.0;
+    let one = 1.0 / latents.len().max(1) as f64;
+    for (index, (latent, error)) in latents.iter().zip(errors).enumerate() {
+        let look = pictures.look(index).map(|look| (&look.appearance, look.saturation));
+        if let Some(why) = guard.judge(look, guard.domain().distance(latent), Some(*error)) {
+            *shares.entry(why.code()).or_insert(0.0) += one;
+            all += one;
+        }
+    }
+    Ok((shares, all))
 }
 
 /// Areas per frame, cell and sample, and the share of right calls from 20 cells.

@@ -6,6 +6,7 @@
 use super::autoencoder::Autoencoder;
 use super::trainer::{Epoch, State, TrainSettings};
 use crate::infer::architecture::AutoencoderSpec;
+use crate::infer::texture::Readout;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -61,6 +62,7 @@ struct Header {
     settings: TrainSettings,
     history: Vec<Epoch>,
     steps: [u32; 2],
+    tied: Option<Readout>,
 }
 
 /// Writes `state` to `path`.
@@ -75,6 +77,7 @@ pub fn write(path: &Path, state: &State, settings: &TrainSettings) -> Result<(),
         settings: settings.clone(),
         history: state.history.clone(),
         steps: [state.net.steps(), state.best.steps()],
+        tied: state.net.readout().cloned(),
     };
     let mut bytes = serde_json::to_vec(&header).map_err(|error| failed(error.into()))?;
     bytes.push(b'\n');
@@ -103,7 +106,7 @@ pub fn read(path: &Path) -> Result<(State, TrainSettings), CheckpointError> {
     let mut numbers = arrays.chunks_exact(4).filter_map(|bytes| bytes.try_into().ok()).map(f32::from_le_bytes);
     let mut expected = 0;
     let mut nets = header.steps.map(|steps| {
-        let mut net = Autoencoder::new(header.spec, header.settings.seed);
+        let mut net = Autoencoder::new(header.spec, header.settings.seed).tied_to(header.tied.clone());
         net.set_steps(steps);
         for array in net.arrays_mut() {
             expected += array.len();

@@ -5,8 +5,12 @@
 //! the source, and the same source gives the same bytes.
 
 use crate::cells::crop::Cutter;
-use crate::cells::{CROP_SIDE_PX, Crop};
-use crate::frame::Plane;
+use crate::cells::{self, CROP_SIDE_PX, Crop, DetectSettings};
+use crate::frame::{self, Plane};
+use crate::infer::appearance::{self, Appearance};
+use crate::infer::bundle::CropRule;
+use crate::infer::texture;
+pub use crate::infer::texture::halved;
 use crate::simulate::{Class, CropPlan, LabelledWindow, Panel, SceneSettings, crops};
 use crate::units::{PixelSize, PointPx};
 use serde::{Deserialize, Serialize};
@@ -15,6 +19,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+/// Farthest that the outlined cell's centre may lie from the crop's, px of the crop.
+const NEAR_PX: f64 = 36.0;
 
 /// Where a picture comes from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -46,6 +53,29 @@ pub struct Pictures {
     side_px: usize,
     pixels: Vec<u8>,
     origins: Vec<Origin>,
+    hallmarks: Vec<Option<[f64; 2]>>,
+    looks: Vec<Look>,
+}
+
+/// What the whole crop looked like, before it was made smaller.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Look {
+    /// Its statistics.
+    pub appearance: Appearance,
+    /// Share of pixels at the brightest value.
+    pub saturation: f64,
+    /// Its grain.
+    pub grain: Vec<f32>,
+}
+
+impl Look {
+    fn of(crop: &Crop) -> Self {
+        Self {
+            appearance: appearance::of(crop),
+            saturation: appearance::saturation(crop),
+            grain: texture::grain(&halved(crop.pixels(), CROP_SIDE_PX)),
+        }
+    }
 }
 
 /// What can go wrong while pictures are collected.
@@ -130,24 +160,41 @@ impl PanelPlan {
     }
 }
 
-/// Every crop of a simulated panel, prepared as the pipeline prepares them, handed to `take` after the window of raw
-/// counts that it was cut from and with its origin.
-pub fn each_of_panel<T: Send>(plan: PanelPlan, take: impl Fn(&Plane, &Crop, Origin) -> T + Sync) -> Vec<T> {
+/// One crop of a simulated panel.
+#[derive(Debug)]
+pub struct Shown<'a> {
+    /// The window of raw counts that it was cut from.
+    pub window: &'a Plane,
+    /// Prepared as the pipeline prepares crops.
+    pub crop: &'a Crop,
+    /// Day and sample bear the panel's seed, so that those of several panels stay apart.
+    pub origin: Origin,
+    /// Both hallmarks as they truly are: summed pseudopods, um, and summed phase of the granules, rad.
+    pub hallmarks: [f64; 2],
+    /// The cell's true efficiency at this time, standard deviations.
+    pub efficiency: f64,
+}
+
+/// Every crop of a simulated panel, handed to `take`.
+pub fn each_of_panel<T: Send>(plan: PanelPlan, take: impl Fn(Shown<'_>) -> T + Sync) -> Vec<T> {
     let panel = Panel::new(plan.seed);
+    let seed = plan.seed;
     let cutter = Cutter::new(PixelSize::PAPER);
     let prepared = crops(&panel, &plan.crop_plan(), |window: LabelledWindow| {
         let middle = (window.plane.width_px() / 2) as f64;
         let crop = cutter.cut(&window.plane, PointPx { x: middle, y: middle })?;
         let place = window.place;
         let origin = Origin {
-            day: panel.days.get(place.day)?.date.clone(),
-            sample: panel.tumours.get(place.tumour)?.name.clone(),
+            day: format!("{}-p{seed}", panel.days.get(place.day)?.date),
+            sample: format!("{}-p{seed}", panel.tumours.get(place.tumour)?.name),
             fov: place.fov.to_string(),
             cell: window.truth.id.to_string(),
             time_index: window.time_index,
             high: Some(window.class == Class::High),
         };
-        Some(take(&window.plane, &crop, origin))
+        let hallmarks = [window.truth.protrusion_total_um, window.truth.granularity_rad];
+        let efficiency = window.truth.traits.efficiency;
+        Some(take(Shown { window: &window.plane, crop: &crop, origin, hallmarks, efficiency }))
     });
     prepared.into_iter().flatten().collect()
 }
@@ -155,18 +202,24 @@ pub fn each_of_panel<T: Send>(plan: PanelPlan, take: impl Fn(&Plane, &Crop, Orig
 impl Pictures {
     /// No pictures yet, of `side_px` (256, or 128 for a network at half resolution).
     pub fn new(side_px: usize) -> Self {
-        Self { side_px, pixels: Vec::new(), origins: Vec::new() }
+        Self { side_px, pixels: Vec::new(), origins: Vec::new(), hallmarks: Vec::new(), looks: Vec::new() }
     }
 
-    /// All crops of a simulated panel.
+    /// All crops of simulated panels, with their true hallmarks.
     ///
     /// # Errors
-    /// `dataset_empty` when the plan gives none.
-    pub fn of_panel(plan: PanelPlan, side_px: usize) -> Result<Self, DatasetError> {
+    /// `dataset_empty` when the plans give none.
+    pub fn of_panels(plans: &[PanelPlan], side_px: usize) -> Result<Self, DatasetError> {
         let mut all = Self::new(side_px);
-        for (grey, origin) in each_of_panel(plan, |_, crop, origin| (grey(crop, side_px), origin)) {
-            all.pixels.extend(grey);
-            all.origins.push(origin);
+        for plan in plans {
+            let prepared =
+                |shown: Shown<'_>| (grey(shown.crop, side_px), Look::of(shown.crop), shown.origin, shown.hallmarks);
+            for (grey, look, origin, hallmarks) in each_of_panel(*plan, prepared) {
+                all.looks.push(look);
+                all.pixels.extend(grey);
+                all.origins.push(origin);
+                all.hallmarks.push(Some(hallmarks));
+            }
         }
         if all.origins.is_empty() { Err(DatasetError::Empty) } else { Ok(all) }
     }
@@ -191,11 +244,23 @@ impl Pictures {
     pub fn push(&mut self, crop: &Crop, origin: Origin) {
         self.pixels.extend(grey(crop, self.side_px));
         self.origins.push(origin);
+        self.looks.push(Look::of(crop));
+        self.hallmarks.push(measured_hallmarks(crop));
     }
 
     /// Where each picture comes from.
     pub fn origins(&self) -> &[Origin] {
         &self.origins
+    }
+
+    /// Both hallmarks of picture number `index`: pseudopods (um) and light scattering; `None` when they are not known.
+    pub fn hallmarks(&self, index: usize) -> Option<[f64; 2]> {
+        self.hallmarks.get(index).copied().flatten()
+    }
+
+    /// What crop number `index` looked like.
+    pub fn look(&self, index: usize) -> Option<&Look> {
+        self.looks.get(index)
     }
 
     /// Side of the pictures, px.
@@ -225,6 +290,20 @@ impl Pictures {
     }
 }
 
+/// Pseudopods (um) and light scattering of the cell in the middle of a crop, as the daemon's own outline shows them;
+/// `None` when no cell is outlined there.
+fn measured_hallmarks(crop: &Crop) -> Option<[f64; 2]> {
+    // An 8-bit crop as counts; the box of 70.5 um is 256 pixels wide.
+    let counts = crop.pixels().iter().map(|value| value * 255.0).collect();
+    let plane = Plane::new(CROP_SIDE_PX, CROP_SIDE_PX, counts, 255.0)?;
+    let pixel_size = PixelSize::new(CropRule::default().box_um / CROP_SIDE_PX as f64).ok()?;
+    let middle = PointPx { x: CROP_SIDE_PX as f64 / 2.0, y: CROP_SIDE_PX as f64 / 2.0 };
+    let found = cells::find(&frame::correct::correct(plane, pixel_size), &DetectSettings::new(pixel_size));
+    let near = found.cells.iter().map(|cell| (cell.centroid.distance_px(middle), cell.shape));
+    let (distance, shape) = near.min_by(|a, b| a.0.total_cmp(&b.0))?;
+    (distance < NEAR_PX).then_some([shape.protrusion_total_um, shape.scattering])
+}
+
 /// The crop at `side_px` (256 or 128) in 256 grey values.
 fn grey(crop: &Crop, side_px: usize) -> Vec<u8> {
     let round = |value: f32| (value * 255.0).round() as u8;
@@ -233,18 +312,6 @@ fn grey(crop: &Crop, side_px: usize) -> Vec<u8> {
     } else {
         halved(crop.pixels(), CROP_SIDE_PX).into_iter().map(round).collect()
     }
-}
-
-/// `picture` averaged over 2 x 2 pixels; `side` is even.
-pub fn halved(picture: &[f32], side: usize) -> Vec<f32> {
-    let mut half = Vec::with_capacity(picture.len() / 4);
-    for rows in picture.chunks_exact(2 * side) {
-        let (upper, lower) = rows.split_at(side);
-        for (a, b) in upper.chunks_exact(2).zip(lower.chunks_exact(2)) {
-            half.push((a.iter().sum::<f32>() + b.iter().sum::<f32>()) / 4.0);
-        }
-    }
-    half
 }
 
 fn png_files(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {

@@ -84,6 +84,15 @@ pub enum Priors {
 /// - `fit_too_few` when a class has fewer than two cells.
 /// - `fit_features` when the features are ragged or not finite.
 pub fn fit(cells: &[Labelled<'_>], priors: Priors) -> Result<Linear, FitError> {
+    fit_sparse(cells, priors, 0.0)
+}
+
+/// As [`fit`], with the difference of the class means drawn towards zero by `threshold` standard errors, feature by feature
+/// (nearest shrunken centroids, Tibshirani 2002): what a few cells show by chance is not believed.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_sparse(cells: &[Labelled<'_>], priors: Priors, threshold: f64) -> Result<Linear, FitError> {
     let len = cells.first().map_or(0, |cell| cell.0.len());
     if len == 0 || !cells.iter().all(|(f, _)| f.len() == len && f.iter().all(|value| value.is_finite())) {
         return Err(FitError::Features);
@@ -108,7 +117,9 @@ pub fn fit(cells: &[Labelled<'_>], priors: Priors) -> Result<Linear, FitError> {
     let scaled = |difference: DVector<f64>| {
         difference.component_div(&DVector::from_vec(spread.clone()).add_scalar(f64::MIN_POSITIVE))
     };
-    let difference = scaled(&mean_high - &mean_low);
+    let error = (1.0 / high as f64 + 1.0 / low as f64).sqrt();
+    let difference = scaled(&mean_high - &mean_low)
+        .map(|difference| difference.signum() * (difference.abs() - threshold * error).max(0.0));
     let solved = Cholesky::new(covariance).ok_or(FitError::Features)?.solve(&difference);
     let weights = scaled(solved);
     let middle = (&mean_high + &mean_low) / 2.0;

@@ -113,15 +113,15 @@ pub fn samples(cells: &[CellFeatures]) -> Vec<String> {
     cells.iter().map(|cell| cell.origin.sample.clone()).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Fits a discriminant on the cells `indices`.
+/// Fits a discriminant on the cells `indices`, sparse by `threshold` standard errors.
 ///
 /// # Errors
-/// As [`discriminant::fit`].
-pub fn fit_on(cells: &[CellFeatures], indices: &[usize]) -> Result<Linear, FitError> {
+/// As [`discriminant::fit_sparse`].
+pub fn fit_on(cells: &[CellFeatures], indices: &[usize], threshold: f64) -> Result<Linear, FitError> {
     let chosen = indices.iter().filter_map(|index| cells.get(*index));
     let labelled: Vec<discriminant::Labelled<'_>> =
         chosen.filter_map(|cell| Some((cell.mean.as_slice(), cell.origin.high?))).collect();
-    discriminant::fit(&labelled, Priors::Equal)
+    discriminant::fit_sparse(&labelled, Priors::Equal, threshold)
 }
 
 /// Scores `cells` by `rule`.
@@ -147,6 +147,18 @@ pub fn leave_each_out(
     cells: &[CellFeatures],
     prepare: impl Fn(&[CellFeatures], &str) -> Vec<CellFeatures>,
 ) -> Result<Vec<Scored>, EvaluateError> {
+    leave_each_out_with(cells, prepare, 0.0)
+}
+
+/// As [`leave_each_out`], with a discriminant that is sparse by `threshold` standard errors.
+///
+/// # Errors
+/// As [`leave_each_out`].
+pub fn leave_each_out_with(
+    cells: &[CellFeatures],
+    prepare: impl Fn(&[CellFeatures], &str) -> Vec<CellFeatures>,
+    threshold: f64,
+) -> Result<Vec<Scored>, EvaluateError> {
     if cells.is_empty() {
         return Err(EvaluateError::NoCells);
     }
@@ -156,7 +168,7 @@ pub fn leave_each_out(
         let fold = split::leave_out(&origins, &sample)
             .map_err(|source| EvaluateError::Split { sample: sample.clone(), source })?;
         let prepared = prepare(cells, &sample);
-        let rule = fit_on(&prepared, &fold.training)
+        let rule = fit_on(&prepared, &fold.training, threshold)
             .map_err(|source| EvaluateError::Fit { sample: sample.clone(), source })?;
         scored.extend(score_with(&rule, fold.held_out.iter().filter_map(|index| prepared.get(*index))));
     }

@@ -2,11 +2,13 @@
 //! that the ONNX graphs take them.
 
 use super::autoencoder::{Autoencoder, Moments};
+use super::dataset::Pictures;
 use super::kernels::{self, Norm};
 use super::operations::product;
 use crate::infer::architecture::{
     BatchNorm, Convolution, DecoderWeights, EncoderWeights, FEATURE_SIDE_PX, KERNEL_TAPS, Linear,
 };
+use crate::infer::texture::READ;
 use crate::infer::{LATENT_LEN, Latent};
 
 /// Places of a feature map, 4 x 4.
@@ -45,7 +47,7 @@ impl<'a> Reader<'a> {
 }
 
 impl Autoencoder {
-    /// Descriptors of `pictures` (`[n, side, side]`, 0..=1, `side` the working side), as the exported encoder gives them.
+    /// Descriptors of `pictures` (`[n, side, side]`, 0..=1, `side` the working side), all features by the network alone.
     pub fn encode(&self, pictures: &[f32]) -> Vec<Latent> {
         let mut read = Reader::new(self);
         let mut side = self.spec().working_side_px();
@@ -60,6 +62,22 @@ impl Autoencoder {
         let latent = self.linear(&mut read, map, LATENT_LEN);
         let latent = read.norm(false).forward(&latent);
         latent.chunks_exact(LATENT_LEN).filter_map(|row| row.try_into().ok()).collect()
+    }
+
+    /// The first features of pictures `indices` as they are read from the grain, one after the other; empty where they are free.
+    pub(super) fn tied(&self, pictures: &Pictures, indices: &[usize]) -> Vec<f32> {
+        let Some(readout) = self.readout() else { return Vec::new() };
+        let read = |index: &usize| pictures.look(*index).map_or([0.0; READ], |look| readout.read(&look.grain));
+        indices.iter().flat_map(read).collect()
+    }
+
+    /// Descriptors of pictures `indices`, as the exported encoder gives them.
+    pub fn describe(&self, pictures: &Pictures, indices: &[usize]) -> Vec<Latent> {
+        let mut latents = self.encode(&pictures.batch(indices));
+        for (latent, tied) in latents.iter_mut().zip(self.tied(pictures, indices).chunks_exact(READ)) {
+            latent.iter_mut().zip(tied).for_each(|(feature, tied)| *feature = *tied);
+        }
+        latents
     }
 
     /// Pictures that the decoder draws, `[n, side, side]`, 0..=1, at the working side.
@@ -114,7 +132,7 @@ impl Autoencoder {
         let entry = |z: usize, channel: usize, place: usize| weight.get((place * channels + channel) * LATENT_LEN + z);
         let linear = Linear { weight: ordered(LATENT_LEN, channels, entry), bias: bias.to_vec() };
         let norm = layer(&read.norm(false)).norm;
-        let encoder = EncoderWeights { convolutions, linear, norm };
+        let encoder = EncoderWeights { convolutions, linear, norm, texture: self.readout().cloned() };
 
         let (weight, bias) = (read.array(), read.array());
         let mut linear = Linear { weight: Vec::with_capacity(flat * LATENT_LEN), bias: Vec::with_capacity(flat) };
@@ -190,7 +208,7 @@ mod tests {
             let settings =
                 StepSettings { learning_rate: 1e-3, adversarial_weight: 1.0, label_weight: 0.0, momentum: 0.5 };
             for _ in 0..4 {
-                net.step(Batch { pictures: &pictures, noise: &noise, labels: &[0.5; 6] }, settings);
+                net.step(Batch { pictures: &pictures, noise: &noise, labels: &[0.5; 6], tied: &[] }, settings);
             }
             let (encoder, decoder) = net.weights();
             let encoder = onnx_graph::encoder(spec, &encoder).unwrap();

@@ -11,6 +11,7 @@ use super::evaluate::batch::Clustering;
 use super::evaluate::cells_needed::Point;
 use super::evaluate::permutation::Permutation;
 use super::evaluate::roc::Estimate;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// One way to tell high from low, and how well it does.
@@ -47,6 +48,24 @@ pub struct Fold {
     pub mean_score: f64,
 }
 
+/// How many crops of one kind the validity guard withheld.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Guarded {
+    /// What they are.
+    pub name: String,
+    /// How many there were.
+    pub crops: usize,
+    /// How many were withheld, by reason.
+    pub reasons: BTreeMap<&'static str, usize>,
+}
+
+impl Guarded {
+    /// Share that was withheld, 0..=1; 0 without crops.
+    pub fn share(&self) -> f64 {
+        self.reasons.values().sum::<usize>() as f64 / self.crops.max(1) as f64
+    }
+}
+
 /// Everything the page shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Findings {
@@ -70,8 +89,10 @@ pub struct Findings {
     pub calibration: Vec<(f64, f64, usize)>,
     /// What exchanged labels reach.
     pub permutation: Option<Permutation>,
-    /// Share of pictures beyond the model's distance limit.
-    pub withheld: f64,
+    /// What the guard withheld of the cells that all these figures are about.
+    pub good: Guarded,
+    /// What it withheld of crops on which no score may be shown.
+    pub validity: Vec<Guarded>,
     /// The command that makes this page.
     pub command: String,
 }
@@ -122,13 +143,28 @@ pub fn html(findings: &Findings) -> String {
     if let Some(permutation) = &findings.permutation {
         add(&permuted(permutation));
     }
-    add(&format!(
-        "<h2>Validity</h2><p>{:.2} % of these pictures lie beyond the bundle's distance limit; their scores would be \
-         withheld.</p><p class=\"note\">Made by <code>{}</code></p></html>\n",
-        100.0 * findings.withheld,
-        escape(&findings.command)
-    ));
+    add(&guarded(findings));
+    add(&format!("<p class=\"note\">Made by <code>{}</code></p></html>\n", escape(&findings.command)));
     page
+}
+
+fn guarded(findings: &Findings) -> String {
+    let mut text = String::from(
+        "<h2>What is withheld</h2><p class=\"note\">Of good cells the guard should withhold at most 1 %, of anything else at \
+         least 95 %.</p><table><tr><th>crops</th><th>number</th><th>withheld</th><th>why</th></tr>",
+    );
+    for row in std::iter::once(&findings.good).chain(&findings.validity) {
+        let reasons: Vec<String> = row.reasons.iter().map(|(why, count)| format!("{} {count}", escape(why))).collect();
+        let _ = write!(
+            text,
+            "<tr><td>{}</td><td>{}</td><td>{:.2} %</td><td>{}</td></tr>",
+            escape(&row.name),
+            row.crops,
+            100.0 * row.share(),
+            reasons.join(", ")
+        );
+    }
+    text + "</table>"
 }
 
 fn areas(findings: &Findings) -> String {
@@ -237,7 +273,12 @@ mod tests {
             )],
             calibration: vec![(0.3, 0.25, 10), (0.7, 0.8, 12)],
             permutation: Some(Permutation { auc: 0.7, exchanged: vec![0.4, 0.5, 0.7], p_value: 0.333, complete: true }),
-            withheld: 0.004,
+            good: Guarded { name: "good".to_owned(), crops: 500, reasons: BTreeMap::from([("out_of_domain", 2)]) },
+            validity: vec![Guarded {
+                name: "noise".to_owned(),
+                crops: 9,
+                reasons: BTreeMap::from([("out_of_focus", 9)]),
+            }],
             command: "cytowatch evaluate model".to_owned(),
         };
         let page = html(&findings);

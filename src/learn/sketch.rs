@@ -17,7 +17,7 @@ pub fn draw(net: &Autoencoder, pictures: &Pictures, held_out: &[usize], history:
     let every = (held_out.len() / COLUMNS).max(1);
     let shown: Vec<usize> = held_out.iter().copied().step_by(every).take(COLUMNS).collect();
     let originals = pictures.batch(&shown);
-    let drawn = net.decode(&net.encode(&originals));
+    let drawn = net.decode(&net.describe(pictures, &shown));
     let width = COLUMNS * side;
     let mut canvas = GrayImage::new(width as u32, (2 * side + CURVE_PX) as u32);
     for (row, all) in [originals, drawn].iter().enumerate() {

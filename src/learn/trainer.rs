@@ -33,6 +33,8 @@ pub struct TrainSettings {
     pub adversarial_weight: f32,
     /// Weight of the class guessed from the descriptor; 0 trains without labels.
     pub label_weight: f32,
+    /// Last epochs in which the step length falls evenly to nothing.
+    pub cool_down: usize,
     /// Turn each picture by a random number of quarter turns.
     pub rotations: bool,
     /// Mirror each picture with probability one half.
@@ -143,18 +145,18 @@ pub fn train(
     };
     too_few("training", material.training.len(), settings.batch.max(2))?;
     too_few("held-out", material.held_out.len(), 1)?;
-    let step_settings = StepSettings {
-        learning_rate: settings.learning_rate,
-        adversarial_weight: settings.adversarial_weight,
-        label_weight: settings.label_weight,
-        momentum: 0.1,
-    };
     while state.history.len() < settings.epochs && state.idle_epochs() < settings.patience.max(1) {
         let epoch = state.history.len();
         let mut rng = generator(settings.seed, 1000 + epoch as u64);
         let mut order = material.training.to_vec();
         order.shuffle(&mut rng);
         let steps = order.len() / settings.batch;
+        let step_settings = |number: usize| StepSettings {
+            learning_rate: settings.learning_rate * settings.cooled(epoch as f32 + number as f32 / steps as f32),
+            adversarial_weight: settings.adversarial_weight,
+            label_weight: settings.label_weight,
+            momentum: 0.1,
+        };
         let mut sum = Losses::default();
         for (number, indices) in order.chunks_exact(settings.batch).enumerate() {
             let mut pictures = material.pictures.batch(indices);
@@ -167,8 +169,10 @@ pub fn train(
             let noise: Vec<f32> = StandardNormal.sample_iter(&mut rng).take(indices.len() * LATENT_LEN).collect();
             let origins = indices.iter().map(|index| material.pictures.origins().get(*index).and_then(|o| o.high));
             let labels: Vec<f32> = origins.map(|high| high.map_or(0.5, |high| f32::from(u8::from(high)))).collect();
-            let batch = Batch { pictures: &pictures, noise: &noise, labels: &labels };
-            let losses = state.net.step(batch, step_settings);
+            // The grain is the same however a picture is turned.
+            let tied = state.net.tied(material.pictures, indices);
+            let batch = Batch { pictures: &pictures, noise: &noise, labels: &labels, tied: &tied };
+            let losses = state.net.step(batch, step_settings(number));
             if !losses.reconstruction.is_finite() {
                 return Err(TrainError::Diverged { epoch: epoch + 1, learning_rate: settings.learning_rate });
             }
@@ -188,6 +192,14 @@ pub fn train(
     Ok(state)
 }
 
+impl TrainSettings {
+    /// Share of the step length at `epoch` (from 0, with its fraction).
+    fn cooled(&self, epoch: f32) -> f32 {
+        let left = self.epochs as f32 - epoch;
+        (left / self.cool_down.max(1) as f32).clamp(0.0, 1.0)
+    }
+}
+
 impl Losses {
     fn plus(self, other: &Self, weight: f32) -> Self {
         Self {
@@ -204,7 +216,7 @@ pub fn judge(net: &Autoencoder, pictures: &Pictures, indices: &[usize]) -> f32 {
     let mut sum = 0.0_f64;
     for chunk in indices.chunks(JUDGED_AT_ONCE) {
         let input = pictures.batch(chunk);
-        let drawn = net.decode(&net.encode(&input));
+        let drawn = net.decode(&net.describe(pictures, chunk));
         let terms = drawn.iter().zip(&input).map(|(drawn, pixel)| {
             let drawn = drawn.clamp(1e-7, 1.0 - 1e-7);
             f64::from(-(pixel * drawn.ln() + (1.0 - pixel) * (1.0 - drawn).ln()))
@@ -220,7 +232,8 @@ pub fn settle(net: &mut Autoencoder, material: Material<'_>, settings: &TrainSet
     let mut order = material.training.to_vec();
     order.shuffle(&mut rng);
     for (number, indices) in order.chunks_exact(settings.batch).take(SETTLING_BATCHES).enumerate() {
-        net.observe(&material.pictures.batch(indices), 1.0 / (number + 1) as f32);
+        let tied = net.tied(material.pictures, indices);
+        net.observe(&material.pictures.batch(indices), &tied, 1.0 / (number + 1) as f32);
     }
 }
 
@@ -272,6 +285,7 @@ mod tests {
             learning_rate: 1e-3,
             adversarial_weight: 1.0,
             label_weight: 0.1,
+            cool_down: 0,
             rotations: true,
             flips: true,
             patience: 100,

@@ -9,9 +9,9 @@ use crate::infer::engine::Engine as _;
 use crate::infer::onnx_graph;
 use crate::learn::autoencoder::Autoencoder;
 use crate::learn::bundle::{
-    calibrated, cells_of, describe, distance_limit, features, measured, statistics, withheld_share,
+    calibrated, cells_of, describe, features, limits, measured, reconstruction_errors, statistics, withheld_share,
 };
-use crate::learn::dataset::{PanelPlan, Pictures};
+use crate::learn::dataset::Pictures;
 use crate::learn::evaluate::{self, roc, score_with};
 use crate::learn::sketch;
 use crate::learn::trainer::{self, Material, State, TrainSettings};
@@ -33,7 +33,9 @@ pub(super) fn write(args: &Args, state: State, material: Material<'_>, settings:
     let of = |indices: &[usize]| indices.iter().filter_map(|index| latents.get(*index)).copied().collect::<Vec<_>>();
     let rule = calibrated(&training).context("fit the discriminant")?;
     let statistics = statistics(&of(material.training));
-    let validity = distance_limit(&statistics, &of(material.held_out))?;
+    let errors = reconstruction_errors(&net, pictures, &latents);
+    let validity =
+        limits((material.training, material.held_out), pictures, &statistics, (latents.as_slice(), errors.as_slice()))?;
     let inside = score_with(&rule, &cells_of(pictures.origins(), &all, material.held_out));
     say(&format!("cells     {} trained on, {} held out", training.len(), inside.len()))?;
     say(&format!("held out  cells of the same tumours and days: auc {:.4}", roc::of_cells(&inside)))?;
@@ -56,18 +58,24 @@ pub(super) fn write(args: &Args, state: State, material: Material<'_>, settings:
     };
     let mut notes = String::new();
     if args.crops.is_none() {
-        let plan = PanelPlan { seed: args.test_panel, fovs: args.test_fovs, ..training::plan(args) };
-        let test = Pictures::of_panel(plan, pictures.side_px())?;
+        let plan = training::test_plan(args);
+        ensure!(!args.panels.contains(&plan.seed), "panel {} is trained on: measure on another", plan.seed);
+        let test = Pictures::of_panels(&[plan], pictures.side_px())?;
         let test_latents = describe(&net, &test);
         let cells = evaluate::pool(test.origins(), &features(&test_latents));
         facts.measured = measured(&score_with(&rule, &cells), HELD_OUT);
         let bayes = Panel::new(args.test_panel).bayes_auc(BAYES_CELLS, 2);
+        let test_errors = reconstruction_errors(&net, &test, &test_latents);
+        let (shares, all) = withheld_share(&facts, &test, (&test_latents, &test_errors))?;
+        let shares: Vec<String> = shares.iter().map(|(why, share)| format!("{why} {:.2} %", 100.0 * share)).collect();
         notes = format!(
-            "Measured on {} cells of panel {}. The best AUC per cell that anyone can reach there is {bayes:.3}. Of its \
-             pictures {:.2} % lie beyond the distance limit.\n",
+            "Measured on {} cells of panel {}, {} pictures of each. The best AUC per cell that anyone can reach there is \
+             {bayes:.3}. Of its pictures {:.2} % would be withheld: {}.\n",
             cells.len(),
             args.test_panel,
-            100.0 * withheld_share(&facts, &test_latents)?
+            args.test_time_points,
+            100.0 * all,
+            shares.join(", ")
         );
         for line in facts.measured.iter().map(line).chain([notes.trim().to_owned()]) {
             say(&line)?;
@@ -116,7 +124,9 @@ fn tests(
     let crop = whole(&picture, pictures.side_px()).context("a picture has the wrong size")?;
     let mut engine = Builtin::from_bytes(encoder.to_vec(), decoder.to_vec())?;
     let latents = engine.embed(std::slice::from_ref(&crop))?;
-    let ours = net.encode(&picture);
+    let mut alone = Pictures::new(pictures.side_px());
+    alone.push(&crop, pictures.origins().first().cloned().context("there are no pictures")?);
+    let ours = net.describe(&alone, &[0]);
     let largest = ours.iter().flatten().zip(latents.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     ensure!(largest <= EXPORT_TOLERANCE, "the exported encoder differs from the trainer's own by {largest}");
     say(&format!("export    differs from the trainer's own descriptor by at most {largest:.1e}"))?;
@@ -140,9 +150,13 @@ fn data(args: &Args) -> String {
     match &args.crops {
         Some(_) => "crops of labelled samples".to_owned(),
         None => format!(
-            "simulated cells: panel {} of 8 tumours over 6 days, {} fields per day and tumour, {} time points {} minutes \
-             apart",
-            args.panel, args.fovs, args.time_points, args.stride
+            "simulated cells: {} panels of 8 tumours over 6 days each (seeds {}), {} fields per day and tumour, {} time \
+             points {} minutes apart",
+            args.panels.len(),
+            args.panels.iter().map(u64::to_string).collect::<Vec<_>>().join(", "),
+            args.fovs,
+            args.time_points,
+            args.stride
         ),
     }
 }

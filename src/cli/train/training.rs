@@ -7,12 +7,16 @@ use crate::infer::architecture::AutoencoderSpec;
 use crate::learn::autoencoder::{Autoencoder, Losses};
 use crate::learn::checkpoint;
 use crate::learn::dataset::{self, PanelPlan, Pictures};
+use crate::learn::guides;
 use crate::learn::split;
 use crate::learn::trainer::{self, Material, State, TrainSettings};
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
 use std::time::Instant;
+
+/// Length of a film, minutes.
+const FILM_MIN: usize = 120;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let spec = AutoencoderSpec::new(args.width, args.downsample)?;
@@ -31,7 +35,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }
         state
     } else {
-        State::new(Autoencoder::new(spec, args.seed))
+        let readout = args.tie_hallmarks.then(|| guides::readout(material)).flatten();
+        if args.tie_hallmarks && readout.is_none() {
+            bail!("too few pictures have measurable hallmarks: leave out --tie-hallmarks, or give more pictures");
+        }
+        State::new(Autoencoder::new(spec, args.seed).tied_to(readout))
     };
     let began = Instant::now();
     let done = state.history.len();
@@ -57,12 +65,19 @@ fn pictures(args: &Args, spec: AutoencoderSpec) -> anyhow::Result<Pictures> {
     let side = spec.working_side_px();
     Ok(match (&args.crops, &args.labels) {
         (Some(folder), Some(labels)) => Pictures::of_folder(folder, &dataset::read_labels(labels)?, side)?,
-        _ => Pictures::of_panel(plan(args), side)?,
+        _ => Pictures::of_panels(&plans(args), side)?,
     })
 }
 
-pub(super) fn plan(args: &Args) -> PanelPlan {
-    PanelPlan { seed: args.panel, fovs: args.fovs, time_points: args.time_points, stride: args.stride }
+fn plans(args: &Args) -> Vec<PanelPlan> {
+    let Args { fovs, time_points, stride, .. } = *args;
+    args.panels.iter().map(|&seed| PanelPlan { seed, fovs, time_points, stride }).collect()
+}
+
+/// The panel that the bundle's figures are measured on: films of two hours.
+pub(super) fn test_plan(args: &Args) -> PanelPlan {
+    let time_points = args.test_time_points.max(1);
+    PanelPlan { seed: args.test_panel, fovs: args.test_fovs, time_points, stride: FILM_MIN / time_points }
 }
 
 fn settings(args: &Args) -> TrainSettings {
@@ -72,6 +87,7 @@ fn settings(args: &Args) -> TrainSettings {
         learning_rate: args.learning_rate,
         adversarial_weight: args.adversarial_weight,
         label_weight: args.label_weight,
+        cool_down: args.cool_down,
         rotations: args.rotations,
         flips: args.flips,
         patience: args.patience,

@@ -1,7 +1,7 @@
 //! What the files of a bundle must promise before an engine sees them.
 
 use super::super::onnx_graph::{self, CROP, LATENT};
-use super::super::validity::Domain;
+use super::super::validity::Guard;
 use super::super::{InferError, LATENT_LEN};
 use super::facts::Facts;
 use crate::cells::CROP_SIDE_PX;
@@ -22,7 +22,7 @@ pub(super) fn check_decoder(file: &str, bytes: &[u8]) -> Result<(), InferError> 
 
 /// Checks the numbers that score and judge descriptors.
 pub(super) fn check_facts(facts: &Facts) -> Result<(), InferError> {
-    Domain::new(&facts.latent, facts.validity.distance_limit)?;
+    Guard::new(&facts.latent, &facts.validity)?;
     let wrong = |problem: &str| Err(InferError::BundleFacts { problem: problem.to_owned() });
     if !facts.discriminant.is_sound() {
         return wrong("discriminant must have 56 finite weights and a finite bias");

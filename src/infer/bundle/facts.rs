@@ -2,6 +2,7 @@
 //!
 //! Unknown keys are refused: a misspelt limit must not silently mean "no limit".
 
+use super::super::appearance::AppearanceLimits;
 use super::super::architecture::AutoencoderSpec;
 use super::super::discriminant::Discriminant;
 use super::super::validity::LatentStatistics;
@@ -80,12 +81,18 @@ pub enum Resize {
 }
 
 /// Beyond these limits a score is withheld; an absent limit never withholds.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ValidityLimits {
     /// Largest Mahalanobis distance of a descriptor to the training set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distance_limit: Option<f64>,
+    /// Largest mean squared difference between a crop and its reconstruction, grey of 0..=1 squared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconstruction_limit: Option<f64>,
+    /// What crops look like at large.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub appearance: Option<AppearanceLimits>,
 }
 
 /// What a model was trained on.
