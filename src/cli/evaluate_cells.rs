@@ -43,7 +43,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1.0)]
     hint_factor: f64,
     /// Folder of the network that finds cells, `auto` or `none`; by default as the daemon has it.
-    #[arg(long, default_value = "auto")]
+    #[arg(long, default_value = "none")]
     #[arg(long)]
     model: PathBuf,
 }

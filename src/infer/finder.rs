@@ -36,7 +36,7 @@ pub struct FindSettings {
 
 impl Default for FindSettings {
     fn default() -> Self {
-        Self { model: PathBuf::from("auto") }
+        Self { model: PathBuf::from(NONE) }
     }
 }
 
