@@ -5,6 +5,8 @@ import { score, unscored, words } from "./words.js";
 
 const STEP = 1.5;
 const MOST = 12;
+/** How long the frame before stays while the next picture is on its way, ms. */
+const PATIENCE_MS = 400;
 
 /** A viewer; `show(frame)` takes what `/api/v1/frames/{id}` gives. */
 export function viewer({ label }) {
@@ -23,6 +25,7 @@ export function viewer({ label }) {
   const root = h("div", { class: "viewer" }, picture, notice, bar, controls);
 
   let frame = null;
+  let wanted = null;
   let view = { x: 0, y: 0, width: 1, height: 1 };
 
   function showOutlines(on) {
@@ -72,33 +75,49 @@ export function viewer({ label }) {
       s("polygon", { class: why ? "outline withheld" : "outline", points, stroke: why ? null : colour(cell.score), style: { fill: why ? "url(#hatch)" : "transparent" } }));
   }
 
-  function show(next) {
+  /** Puts a frame's outlines and its picture on the screen in one go: outlines never lie over another frame's picture. */
+  function draw(next, source) {
     const same = frame && frame.width_px === next.width_px && frame.height_px === next.height_px;
+    const again = frame?.frame_id === next.frame_id;
     frame = { ...next, width_px: next.width_px ?? 1024, height_px: next.height_px ?? 768 };
     root.style.aspectRatio = `${frame.width_px} / ${frame.height_px}`;
-    notice.hidden = true;
-    notice.classList.remove("quiet");
-    const source = `/api/v1/frames/${frame.frame_id}/image.png?width_px=2048`;
-    const ready = new Image();
-    ready.onload = () => {
-      if (frame.frame_id !== next.frame_id) return;
+    if (source) {
       image.setAttribute("width", frame.width_px);
       image.setAttribute("height", frame.height_px);
       image.setAttribute("href", source);
+    } else image.removeAttribute("href");
+    if (again) return;
+    cells.replaceChildren(...(next.cells ?? []).map(drawCell));
+    cells.querySelector("a")?.setAttribute("tabindex", 0);
+    if (same) apply();
+    else reset();
+  }
+
+  function show(next) {
+    wanted = next.frame_id;
+    notice.hidden = true;
+    notice.classList.remove("quiet");
+    const source = `/api/v1/frames/${next.frame_id}/image.png?width_px=2048`;
+    const ready = new Image();
+    // The frame before stays a moment so that the screen does not flicker; then outlines come alone and the picture follows.
+    const alone = setTimeout(() => {
+      if (wanted === next.frame_id) draw(next, null);
+    }, frame ? PATIENCE_MS : 0);
+    ready.onload = () => {
+      clearTimeout(alone);
+      if (wanted === next.frame_id) draw(next, source);
     };
     ready.onerror = () => {
-      if (frame.frame_id !== next.frame_id) return;
-      image.removeAttribute("href");
+      clearTimeout(alone);
+      if (wanted !== next.frame_id) return;
+      draw(next, null);
+      if (!notice.hidden) return;
       notice.replaceChildren(h("strong", {}, "The picture cannot be shown"), h("span", {}, "Its file is not where it was, or was changed. Outlines and scores are kept."));
       // With cells to look at, a line at the foot is enough.
       notice.classList.toggle("quiet", (next.cells ?? []).length > 0);
       notice.hidden = false;
     };
     ready.src = source;
-    cells.replaceChildren(...(next.cells ?? []).map(drawCell));
-    cells.querySelector("a")?.setAttribute("tabindex", 0);
-    if (same) apply();
-    else reset();
   }
 
   function say(title, text) {

@@ -67,6 +67,7 @@ const CODES = {
   usable: "usable",
   called: "the evidence is sufficient",
   too_few_cells: "too few cells so far",
+  at_threshold: "the score lies at the threshold",
   not_settled: "too near the threshold for this many cells",
   too_few_fields: "fields differ: more cells in them will not settle it",
   taken_back: "an earlier call was taken back",
