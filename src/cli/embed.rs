@@ -40,8 +40,10 @@ pub struct Args {
     pub model: ModelArgs,
 }
 
-/// Writes one line per crop: file, bundle, what an openLCH file name says, 56 latent features, logit, score, distance, and why
-/// a score is withheld (then logit and score are empty). With `--session`, one line per frame of every followed cell.
+/// Writes one line per crop, or with `--session` one line per frame of every followed cell.
+///
+/// For a crop: file, bundle, what an openLCH file name says, 56 latent features, logit, score, distance, and why a score is
+/// withheld (then logit and score are empty).
 ///
 /// Crops go through the model one by one, so that a crop's numbers do not depend on its neighbours in the list.
 ///

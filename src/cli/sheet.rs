@@ -18,16 +18,13 @@ pub(super) enum Sheet {
 impl Sheet {
     /// Begins a table with these columns at `path`, or as CSV on standard output when there is none.
     pub(super) fn create(path: Option<&Path>, columns: &[(String, Kind)]) -> anyhow::Result<Self> {
-        match path.filter(|path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet"))) {
-            Some(path) => {
-                let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
-                Ok(Self::Parquet(Writer::new(BufWriter::new(file), columns)?))
-            }
-            None => {
-                let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
-                Ok(Self::Csv(Table::create(path, &names)?))
-            }
+        if let Some(path) = path.filter(|path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet")))
+        {
+            let file = File::create(path).with_context(|| format!("create {}", path.display()))?;
+            return Ok(Self::Parquet(Writer::new(BufWriter::new(file), columns)?));
         }
+        let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Self::Csv(Table::create(path, &names)?))
     }
 
     /// Writes one row.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 /// The defaults follow the paper (method.md 6): batches of 50, step length 2e-4, adversarial weight 1, no labels in the
 /// autoencoder, no rotations. Without `--crops` the cells come from the simulator.
 #[derive(Debug, Clone, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own on the command line")]
 pub struct Args {
     /// Folder of 256 x 256 PNG crops named as openLCH names them; absent: simulated cells.
     #[arg(long, requires = "labels")]

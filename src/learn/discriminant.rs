@@ -87,8 +87,9 @@ pub fn fit(cells: &[Labelled<'_>], priors: Priors) -> Result<Linear, FitError> {
     fit_sparse(cells, priors, 0.0)
 }
 
-/// As [`fit`], with the difference of the class means drawn towards zero by `threshold` standard errors, feature by feature
-/// (nearest shrunken centroids, Tibshirani 2002): what a few cells show by chance is not believed.
+/// As [`fit`], with the difference of the class means drawn towards zero by `threshold` standard errors.
+///
+/// Feature by feature (nearest shrunken centroids, Tibshirani 2002): what a few cells show by chance is not believed.
 ///
 /// # Errors
 /// As [`fit`].

@@ -233,4 +233,29 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn features_read_from_the_grain_are_exported_as_they_are_read() {
+        use crate::infer::texture::{GROUPS, Readout, grain};
+        let weight = (0..READ * GROUPS).map(|i| ((i as f32 * 0.754_877).fract() - 0.5) * 0.05).collect();
+        let readout = Readout { weight, bias: vec![0.3, -0.2] };
+        for downsample in [1, 2] {
+            let spec = AutoencoderSpec::new(2, downsample).unwrap();
+            let net = Autoencoder::new(spec, 5).tied_to(Some(readout.clone()));
+            let (encoder, decoder) = net.weights();
+            let (encoder, decoder) =
+                (onnx_graph::encoder(spec, &encoder).unwrap(), onnx_graph::decoder(spec, &decoder).unwrap());
+            let crops = untrained::synthetic_crops(3, 4);
+            let theirs = Builtin::from_bytes(encoder, decoder).unwrap().embed(&crops).unwrap();
+            for (crop, theirs) in crops.iter().zip(theirs) {
+                let half = dataset::halved(crop.pixels(), CROP_SIDE_PX);
+                let picture = if downsample == 2 { half.clone() } else { crop.pixels().to_vec() };
+                let mut ours = net.encode(&picture)[0];
+                ours[..READ].copy_from_slice(&readout.read(&grain(&half)));
+                for (a, b) in ours.iter().zip(theirs) {
+                    assert!((a - b).abs() < 1e-4, "downsample {downsample}: {a} {b}");
+                }
+            }
+        }
+    }
 }
