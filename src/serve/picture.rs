@@ -175,6 +175,9 @@ impl Pictures {
     }
 }
 
+/// Levels between the darkest and the brightest: fine enough that a dark background keeps its grain.
+const FINEST_LEVEL: u16 = 16_383;
+
 /// Counts to 0..=255 between the 0.5th and 99.5th percentile (of at most 100,000 pixels), the median brought to [`BACKGROUND`] when it
 /// is darker.
 fn stretch(plane: &Plane) -> Gray {
@@ -187,11 +190,12 @@ fn stretch(plane: &Plane) -> Gray {
     let median = ((at(0.5) - low) * scale).clamp(1e-3, 1.0);
     let exponent = (BACKGROUND.ln() / median.ln()).clamp(LEAST_EXPONENT, 1.0);
     // One power per level instead of one per pixel.
-    let bent: Vec<u8> =
-        (0..=1023_u16).map(|level| (f32::from(level) / 1023.0).powf(exponent).mul_add(255.0, 0.5) as u8).collect();
+    let bent: Vec<u8> = (0..=FINEST_LEVEL)
+        .map(|level| (f32::from(level) / f32::from(FINEST_LEVEL)).powf(exponent).mul_add(255.0, 0.5) as u8)
+        .collect();
     let gray = |count: &f32| {
-        let level = ((count - low) * scale).clamp(0.0, 1.0) * 1023.0;
-        bent.get(level as usize).copied().unwrap_or(u8::MAX)
+        let level = ((count - low) * scale).clamp(0.0, 1.0) * f32::from(FINEST_LEVEL);
+        bent.get(level.round() as usize).copied().unwrap_or(u8::MAX)
     };
     let values = plane.counts().iter().map(gray).collect();
     Gray { width_px: plane.width_px(), height_px: plane.height_px(), values }

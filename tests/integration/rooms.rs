@@ -42,7 +42,8 @@ const DOORS: [(&str, &str); 19] = [
 #[test]
 fn every_stage_knows_only_what_the_picture_says() {
     for (room, allowed) in ARROWS {
-        for (file, text) in sources().into_iter().filter(|(file, _)| room_of(file) == room) {
+        let built = |file: &str| room_of(file) == room && !file.ends_with("tests.rs");
+        for (file, text) in sources().into_iter().filter(|(file, _)| built(file)) {
             let known: BTreeSet<&str> = text.split("crate::").skip(1).map(first_word).collect();
             let strange: Vec<&&str> = known.iter().filter(|name| **name != room && !allowed.contains(*name)).collect();
             assert!(strange.is_empty(), "src/{file} knows {strange:?}; {room} may know {allowed:?}");
