@@ -363,7 +363,7 @@ fn linear(parameters: &mut Parameters, name: &str, input: usize, output: usize, 
     parameters.add(format!("{name}.offset"), &[output], start, rng);
 }
 
-/// Batch norm and PReLU on `[rows, c]`; `slope` `None` takes the trained one.
+/// Batch norm and `PReLU` on `[rows, c]`; `slope` `None` takes the trained one.
 fn normed(
     leaves: &mut Leaves,
     values: Tensor<2>,

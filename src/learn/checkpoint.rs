@@ -99,7 +99,7 @@ pub fn read(path: &Path) -> Result<(State, TrainSettings), CheckpointError> {
     let wrong = |problem| CheckpointError::Format { path: path.to_owned(), problem };
     let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
     let (Some(header), Some(arrays)) = (parts.next(), parts.next()) else { return Err(wrong("it has no header")) };
-    let header: Header = serde_json::from_slice(header).map_err(|_| wrong("its header cannot be read"))?;
+    let header: Header = serde_json::from_slice(header).map_err(|_unreadable| wrong("its header cannot be read"))?;
     if header.format != FORMAT {
         return Err(wrong("its header names another format"));
     }

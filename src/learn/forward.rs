@@ -59,7 +59,7 @@ impl Autoencoder {
             map = read.norm(true).forward(&mixed);
             side /= 2;
         }
-        let latent = self.linear(&mut read, map, LATENT_LEN);
+        let latent = Self::linear(&mut read, map, LATENT_LEN);
         let latent = read.norm(false).forward(&latent);
         latent.chunks_exact(LATENT_LEN).filter_map(|row| row.try_into().ok()).collect()
     }
@@ -87,9 +87,10 @@ impl Autoencoder {
             read.array();
             read.norm(true);
         }
-        (read.array(), read.array());
+        read.array();
+        read.array();
         read.norm(false);
-        let mut map = self.linear(&mut read, latents.concat(), self.spec().flat_len());
+        let mut map = Self::linear(&mut read, latents.concat(), self.spec().flat_len());
         let slope = read.slope();
         for value in &mut map {
             *value = if *value > 0.0 { *value } else { *value * slope };
@@ -107,7 +108,7 @@ impl Autoencoder {
         map.iter().map(|logit| kernels::sigmoid(*logit)).collect()
     }
 
-    fn linear(&self, read: &mut Reader<'_>, input: Vec<f32>, output: usize) -> Vec<f32> {
+    fn linear(read: &mut Reader<'_>, input: Vec<f32>, output: usize) -> Vec<f32> {
         let (weight, offset) = (read.array(), read.array());
         let mut result = product(input, weight.len() / output, weight, output);
         for row in result.chunks_exact_mut(output) {

@@ -1,4 +1,4 @@
-//! The autoencoder's inner loops on plain slices: patches for the 4 x 4 stride-2 convolutions, batch norm with PReLU,
+//! The autoencoder's inner loops on plain slices: patches for the 4 x 4 stride-2 convolutions, batch norm with `PReLU`,
 //! cross-entropy.
 //!
 //! Pictures are `[batch, height, width, channels]`, row after row. Every sum runs over fixed blocks in a fixed order, so
@@ -112,7 +112,7 @@ fn block_sums(values: &[f32], count: usize, channels: usize, add: impl Fn(&[f32]
     total
 }
 
-/// What a batch norm with PReLU does to one channel: `y = gain * (x - mean) * inverse + bias`, then `slope * y` below 0.
+/// What a batch norm with `PReLU` does to one channel: `y = gain * (x - mean) * inverse + bias`, then `slope * y` below 0.
 #[derive(Debug, Clone)]
 pub(super) struct Norm<'a> {
     pub(super) mean: &'a [f32],

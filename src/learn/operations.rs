@@ -27,7 +27,7 @@ pub(super) trait Layers: Backend {
     fn gather(picture: FloatTensor<Self>, shape: [usize; 4]) -> FloatTensor<Self>;
     /// `[b * h/2 * w/2, 16 c]` to `[b, h, w, c]`.
     fn scatter(patches: FloatTensor<Self>, shape: [usize; 4]) -> FloatTensor<Self>;
-    /// Batch norm by the batch's own moments, then PReLU, on `[rows, c]`; gain and bias `[c]`, slope `[1]`.
+    /// Batch norm by the batch's own moments, then `PReLU`, on `[rows, c]`; gain and bias `[c]`, slope `[1]`.
     fn norm(
         values: FloatTensor<Self>,
         gain: FloatTensor<Self>,
@@ -221,7 +221,7 @@ pub(super) fn scatter(patches: Tensor<2>, shape: [usize; 4]) -> Tensor<4> {
     Tensor::from_dispatch(<Dispatch as Layers>::scatter(patches.into_dispatch(), shape))
 }
 
-/// Batch norm by the batch's own moments, then PReLU, on `[rows, c]`; also gives the moments.
+/// Batch norm by the batch's own moments, then `PReLU`, on `[rows, c]`; also gives the moments.
 pub(super) fn norm(
     values: Tensor<2>,
     gain: Tensor<1>,

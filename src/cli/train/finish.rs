@@ -173,7 +173,7 @@ fn line(measured: &Measured) -> String {
 }
 
 fn card(args: &Args, facts: &Facts, notes: &str) -> String {
-    let lines: String = facts.measured.iter().map(|m| format!("- {}\n", line(m))).collect();
+    let lines = facts.measured.iter().fold(String::new(), |all, measured| all + "- " + &line(measured) + "\n");
     let warning = if facts.training.simulated {
         "**Trained on simulated cells. Whatever it says, it says about simulated cells. It is not a diagnostic.**"
     } else {
