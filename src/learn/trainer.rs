@@ -196,7 +196,7 @@ impl TrainSettings {
     /// Share of the step length at `epoch` (from 0, with its fraction).
     fn cooled(&self, epoch: f32) -> f32 {
         let left = self.epochs as f32 - epoch;
-        (left / self.cool_down.max(1) as f32).clamp(0.0, 1.0)
+        if self.cool_down == 0 { 1.0 } else { (left / self.cool_down as f32).clamp(0.0, 1.0) }
     }
 }
 
