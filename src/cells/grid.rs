@@ -189,7 +189,7 @@ impl Grid {
 /// Values that are summed at once: as many as stay in registers.
 const LANES: usize = 16;
 
-/// `output[x]` = the sum over the taps of weight * (left[x] + right[x]), the centre once; `sides` gives both for a tap and
+/// `output[x]` = the sum over the taps of `weight * (left[x] + right[x])`, the centre once; `sides` gives both for a tap and
 /// each is at least as long as `output`.
 #[expect(clippy::indexing_slicing, reason = "x stays below the length of output, which no side is shorter than")]
 fn weigh<'a>(output: &mut [f32], half: &[f32], sides: impl Fn(usize) -> (&'a [f32], &'a [f32])) {
