@@ -6,6 +6,7 @@
 
 use crate::cells::crop::Cutter;
 use crate::cells::{self, CROP_SIDE_PX, Crop, DetectSettings};
+use crate::explain::{ExplainError, read_crop};
 use crate::frame::{self, Plane};
 use crate::infer::appearance::{self, Appearance};
 use crate::infer::bundle::CropRule;
@@ -89,24 +90,9 @@ pub enum DatasetError {
         /// Why not.
         source: io::Error,
     },
-    /// A picture cannot be decoded.
-    #[error("decode {path}: not a picture that can be read")]
-    Decode {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        source: image::ImageError,
-    },
-    /// A picture has another size than the model's input.
-    #[error("{path} is {width} x {height}, crops must be 256 x 256")]
-    Size {
-        /// The file.
-        path: PathBuf,
-        /// Columns.
-        width: u32,
-        /// Rows.
-        height: u32,
-    },
+    /// A file is no crop.
+    #[error(transparent)]
+    Crop(#[from] ExplainError),
     /// A file name does not say where the crop comes from.
     #[error("{name} is not named DATE_SAMPLE_sN_tN_xN_yN_tN_t7Ready_fN.png: name the crops as openLCH does")]
     Name {
@@ -131,8 +117,7 @@ impl DatasetError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Read { .. } => "dataset_read",
-            Self::Decode { .. } => "dataset_decode",
-            Self::Size { .. } => "dataset_size",
+            Self::Crop(error) => error.code(),
             Self::Name { .. } => "dataset_name",
             Self::Label { .. } => "dataset_label",
             Self::Empty => "dataset_empty",
@@ -227,7 +212,7 @@ impl Pictures {
     /// All `.png` crops of `folder`, by name, with the labels of `labels` (see [`read_labels`]).
     ///
     /// # Errors
-    /// - `dataset_read`, `dataset_decode`, `dataset_size`, `dataset_name` for a file that is no crop.
+    /// - `dataset_read`, `dataset_name`, and as [`read_crop`] for a file that is no crop.
     /// - `dataset_empty` when there is none.
     pub fn of_folder(folder: &Path, labels: &BTreeMap<String, bool>, side_px: usize) -> Result<Self, DatasetError> {
         let mut all = Self::new(side_px);
@@ -325,19 +310,6 @@ fn png_files(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     }
     files.sort();
     Ok(files)
-}
-
-/// A 256 x 256 grey picture as a crop.
-///
-/// # Errors
-/// `dataset_decode` and `dataset_size`.
-pub fn read_crop(path: &Path) -> Result<Crop, DatasetError> {
-    let picture = image::open(path).map_err(|source| DatasetError::Decode { path: path.to_owned(), source })?;
-    let picture = picture.into_luma16();
-    let (width, height) = picture.dimensions();
-    let pixels = picture.into_raw().into_iter().map(|value| f32::from(value) / 65535.0).collect();
-    let wrong = || DatasetError::Size { path: path.to_owned(), width, height };
-    if width == height { Crop::new(pixels).ok_or_else(wrong) } else { Err(wrong()) }
 }
 
 /// What a name such as `150312_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png` says; `None` for another kind of name.

@@ -11,6 +11,7 @@ use super::evaluate::batch::Clustering;
 use super::evaluate::cells_needed::Point;
 use super::evaluate::permutation::Permutation;
 use super::evaluate::roc::Estimate;
+use crate::markup::escaped;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -113,9 +114,9 @@ pub fn html(findings: &Findings) -> String {
     add("</style><h1>How well the model tells high from low</h1>");
     add(&format!(
         "<p>{}<br><span class=\"note\">bundle <code>{}</code></span><br>{}</p>",
-        escape(&findings.model),
-        escape(&findings.identity),
-        escape(&findings.data)
+        escaped(&findings.model),
+        escaped(&findings.identity),
+        escaped(&findings.data)
     ));
     if findings.simulated {
         add(
@@ -144,7 +145,7 @@ pub fn html(findings: &Findings) -> String {
         add(&permuted(permutation));
     }
     add(&guarded(findings));
-    add(&format!("<p class=\"note\">Made by <code>{}</code></p></html>\n", escape(&findings.command)));
+    add(&format!("<p class=\"note\">Made by <code>{}</code></p></html>\n", escaped(&findings.command)));
     page
 }
 
@@ -154,11 +155,11 @@ fn guarded(findings: &Findings) -> String {
          least 95 %.</p><table><tr><th>crops</th><th>number</th><th>withheld</th><th>why</th></tr>",
     );
     for row in std::iter::once(&findings.good).chain(&findings.validity) {
-        let reasons: Vec<String> = row.reasons.iter().map(|(why, count)| format!("{} {count}", escape(why))).collect();
+        let reasons: Vec<String> = row.reasons.iter().map(|(why, count)| format!("{} {count}", escaped(why))).collect();
         let _ = write!(
             text,
             "<tr><td>{}</td><td>{}</td><td>{:.2} %</td><td>{}</td></tr>",
-            escape(&row.name),
+            escaped(&row.name),
             row.crops,
             100.0 * row.share(),
             reasons.join(", ")
@@ -178,7 +179,7 @@ fn areas(findings: &Findings) -> String {
         });
         let cells = [estimate(row.frame), estimate(row.cell), estimate(row.sample), estimate(row.call), ch, db];
         let cells: String = cells.iter().fold(String::new(), |all, cell| all + "<td>" + cell + "</td>");
-        let _ = write!(text, "<tr><td>{}</td>{cells}</tr>", escape(&row.name));
+        let _ = write!(text, "<tr><td>{}</td>{cells}</tr>", escaped(&row.name));
     }
     text.push_str(
         "</table><p class=\"note\">In brackets: 95 % interval, resampling whole samples on days (per sample: samples). \
@@ -206,12 +207,12 @@ fn folds(findings: &Findings) -> String {
         let _ = write!(
             text,
             "<tr><td>{}</td><td>{}</td><td>{:.3}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            escape(&fold.sample),
+            escaped(&fold.sample),
             if fold.high { "high" } else { "low" },
             fold.mean_score,
             fold.held_out_cells,
             fold.training_cells,
-            escape(&fold.days.join(", "))
+            escaped(&fold.days.join(", "))
         );
     }
     text + "</table>"
@@ -231,11 +232,6 @@ fn permuted(permutation: &Permutation) -> String {
 
 fn estimate(estimate: Estimate) -> String {
     format!("{:.3} ({:.3} to {:.3})", estimate.value, estimate.low, estimate.high)
-}
-
-/// Text that HTML shows as it is.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 #[cfg(test)]
