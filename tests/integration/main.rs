@@ -28,6 +28,7 @@ mod alerts;
 mod api;
 mod broken;
 mod browser;
+mod embed;
 mod explain;
 mod health;
 mod infer;
@@ -40,4 +41,6 @@ mod server;
 mod session;
 mod stop;
 mod support;
+#[cfg(feature = "learn")]
+mod train;
 mod watching;
