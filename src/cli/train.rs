@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long)]
     pub labels: Option<PathBuf>,
     /// Seeds of the simulated panels: each is 8 tumours over 6 days of its own.
-    #[arg(long, value_delimiter = ',', default_values_t = [1_u64, 3, 4])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1_u64, 3, 4, 8])]
     pub panels: Vec<u64>,
     /// Simulated fields of view per day and tumour.
     #[arg(long, default_value_t = 3)]
@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long, default_value_t = 25)]
     pub batch: usize,
     /// Passes over the pictures.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 6)]
     pub epochs: usize,
     /// Adam's step length.
     #[arg(long, default_value_t = 2e-3)]
@@ -67,8 +67,12 @@ pub struct Args {
     /// instead of leaving them to the autoencoder.
     #[arg(long, default_value_t = true, action = Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub tie_hallmarks: bool,
+    /// Weight of what that regression misses on the mean of a day, beside what it misses on single pictures: holds day effects
+    /// out of the first two features; 0 lets them in.
+    #[arg(long, default_value_t = 10.0)]
+    pub day_weight: f64,
     /// Last epochs in which the step length falls evenly to nothing.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 4)]
     pub cool_down: usize,
     /// Turn every picture by a random number of quarter turns.
     #[arg(long, default_value_t = true, action = Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]

@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }
         state
     } else {
-        let readout = args.tie_hallmarks.then(|| guides::readout(material)).flatten();
+        let readout = args.tie_hallmarks.then(|| guides::readout(material, args.day_weight)).flatten();
         if args.tie_hallmarks && readout.is_none() {
             bail!("too few pictures have measurable hallmarks: say --tie-hallmarks=false, or give more pictures");
         }
