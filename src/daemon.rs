@@ -389,6 +389,7 @@ async fn begin(
         conductor: Conductor::new(parts, recovered.suspects, stop.clone()).await?,
         optics: Optics {
             pixel_size: settings.instrument.pixel_size_um,
+            trust_pixel_size: settings.instrument.trust_pixel_size,
             cell_diameter_um: settings.instrument.cell_diameter_um,
             finder,
         },

@@ -4,11 +4,14 @@
 //! DET, SEG and TRA, and how many outlines and boxes are right at an intersection over union of one half.
 
 pub mod changes;
+pub mod correlation;
 pub mod ctc;
 pub mod detector;
 pub mod draw;
+pub mod drift;
 pub mod film;
 pub mod folder;
+pub mod hallmarks;
 pub mod instances;
 pub mod label_tiff;
 pub mod labelled;

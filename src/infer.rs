@@ -26,6 +26,7 @@ pub mod npy;
 pub mod onnx;
 pub mod onnx_graph;
 pub mod runtime;
+pub mod surroundings;
 pub mod texture;
 pub mod untrained;
 pub mod validity;
@@ -34,7 +35,8 @@ pub use engine::EngineChoice;
 pub use error::{Cause, InferError};
 pub use validity::Withheld;
 
-use crate::cells::Crop;
+use crate::cells::{Cell, Crop};
+use crate::units::PixelSize;
 use bundle::Bundle;
 use engine::Engine;
 use serde::{Deserialize, Serialize};
@@ -144,6 +146,19 @@ impl Model {
             })
         };
         crops.iter().zip(&latents).enumerate().map(judge).collect()
+    }
+
+    /// Withholds, of what was said about the `cells` of one whole frame, what their surroundings forbid. What makes a crop
+    /// unreadable (focus, saturation) goes before.
+    pub fn judge_frame(&self, cells: &[Cell], pixel_size: PixelSize, inferences: &mut [Option<Inference>]) {
+        let Some(limits) = &self.bundle.facts.validity.surroundings else { return };
+        let reasons = limits.judge(cells, pixel_size, self.bundle.facts.crop.box_um);
+        for (inference, reason) in inferences.iter_mut().zip(reasons) {
+            let unreadable = |it: &Inference| matches!(it.withheld, Some(Withheld::OutOfFocus | Withheld::Saturated));
+            if let Some(inference) = inference.as_mut().filter(|it| !unreadable(it)) {
+                inference.withheld = reason.or(inference.withheld);
+            }
+        }
     }
 
     /// The score and validity of a descriptor that is there already.

@@ -25,6 +25,7 @@ pub mod evaluate;
 pub mod finder;
 #[cfg(feature = "learn")]
 mod forward;
+pub mod guard;
 #[cfg(feature = "learn")]
 pub mod guides;
 #[cfg(feature = "learn")]

@@ -66,6 +66,8 @@ pub struct InstrumentSettings {
     pub name: String,
     /// Pixel size in the sample plane, um; when absent each file has to tell its own.
     pub pixel_size_um: Option<PixelSize>,
+    /// Believe `pixel_size_um` even where a file tells another one. Otherwise the scores of such a file are withheld.
+    pub trust_pixel_size: bool,
     /// How wide a typical cell is, um; within a factor of two is good enough.
     pub cell_diameter_um: f64,
     /// The focal plane that is analysed, as numbered in names or metadata; when absent all are.
@@ -74,7 +76,13 @@ pub struct InstrumentSettings {
 
 impl Default for InstrumentSettings {
     fn default() -> Self {
-        Self { name: "microscope".to_owned(), pixel_size_um: None, cell_diameter_um: 20.0, z_index: None }
+        Self {
+            name: "microscope".to_owned(),
+            pixel_size_um: None,
+            trust_pixel_size: false,
+            cell_diameter_um: 20.0,
+            z_index: None,
+        }
     }
 }
 

@@ -52,7 +52,8 @@ fn describe_all(frame: &CorrectedFrame, settings: &DetectSettings, segmented: &S
         return FoundCells { verdict: FrameVerdict::TooDense, cells: Vec::new() };
     }
     let cutter = Cutter::new(settings.pixel_size);
-    let at = Place { frame, scale: segmented.scale, settings };
+    let noise = scattering::noise(frame, settings.pixel_size);
+    let at = Place { frame, noise, scale: segmented.scale, settings };
     let mut cells: Vec<Cell> =
         windows.iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter)).collect();
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
@@ -72,12 +73,15 @@ pub fn measured(frame: &CorrectedFrame, inside: &[bool], settings: &DetectSettin
     let labels = Mask { width, height, inside: inside.to_vec() }.filled(width * height).parts();
     let windows = labels.windows();
     let largest = windows.iter().max_by_key(|window| window.area)?;
-    Place { frame, scale: 1.0, settings }.describe(largest, &labels, &Cutter::new(settings.pixel_size))
+    let noise = scattering::noise(frame, settings.pixel_size);
+    Place { frame, noise, scale: 1.0, settings }.describe(largest, &labels, &Cutter::new(settings.pixel_size))
 }
 
 /// What all cells of a frame share.
 struct Place<'a> {
     frame: &'a CorrectedFrame,
+    /// Noise of the frame's empty ground.
+    noise: f32,
     /// Working pixels are this many frame pixels wide.
     scale: f64,
     settings: &'a DetectSettings,
@@ -95,12 +99,17 @@ impl Place<'_> {
             outline::trace(start, 8 * cell.area + 8, inside).into_iter().map(|p| self.in_frame(p)).collect();
         let measured = shape::measure(&outline)?;
         let mut shape = measured.in_um(self.settings.pixel_size);
-        let working_um = self.settings.pixel_size.um() * self.scale;
-        let arms = protrusion::measure(&mask_of(cell, labels), working_um);
+        let light = (self.settings.pixel_size, self.noise);
+        let foreign = |x: usize, y: usize| {
+            let working = |at: usize| ((at as f64 + 0.5) / self.scale) as usize;
+            let at = working(y).min(labels.height - 1) * labels.width + working(x).min(labels.width - 1);
+            labels.label.get(at).is_some_and(|label| *label != 0 && *label != cell.label)
+        };
+        let arms = protrusion::of_outline(self.frame, &outline, light, foreign);
         shape.protrusion_count = arms.count;
         shape.protrusion_total_um = arms.total_um;
         shape.protrusion_longest_um = arms.longest_um;
-        shape.scattering = scattering::of_outline(self.frame, &outline, self.settings.pixel_size);
+        shape.scattering = scattering::of_outline(self.frame, &outline, light, shape.area_um2);
         let touches_border =
             cell.left == 0 || cell.top == 0 || cell.right + 1 >= labels.width || cell.bottom + 1 >= labels.height;
         let crop = cutter.cut(&self.frame.raw, measured.centroid);
@@ -111,20 +120,6 @@ impl Place<'_> {
     fn in_frame(&self, point: PointPx) -> PointPx {
         PointPx { x: (point.x + 0.5) * self.scale - 0.5, y: (point.y + 0.5) * self.scale - 0.5 }
     }
-}
-
-/// The label's own mask with a rim of one outside pixel.
-fn mask_of(cell: &Window, labels: &Labels) -> Mask {
-    let (width, height) = (cell.right - cell.left + 3, cell.bottom - cell.top + 3);
-    let mut inside = vec![false; width * height];
-    for (row, output) in inside.chunks_exact_mut(width).skip(1).take(height - 2).enumerate() {
-        let from = (cell.top + row) * labels.width + cell.left;
-        let line = labels.label.get(from..from + width - 2).unwrap_or_default();
-        for (value, label) in output.iter_mut().skip(1).zip(line) {
-            *value = *label == cell.label;
-        }
-    }
-    Mask { width, height, inside }
 }
 
 #[cfg(test)]

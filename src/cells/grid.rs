@@ -99,6 +99,28 @@ impl Grid {
         self.running_rows(radius, scale).running_columns(radius, scale)
     }
 
+    /// Dark places narrower than `2 * radius + 1` px along both axes filled up: the least of the greatest values within squares.
+    pub(super) fn closed(&self, radius: usize) -> Self {
+        self.extreme(radius, f32::max).extreme(radius, f32::min)
+    }
+
+    /// The extreme value, by `pick`, within a square of side `2 * radius + 1`; beyond the edge there is nothing.
+    fn extreme(&self, radius: usize, pick: fn(f32, f32) -> f32) -> Self {
+        let across = |source: &Self| {
+            let values = source.values.chunks_exact(source.width).flat_map(|row| running(row, radius, pick)).collect();
+            Self { values, ..*source }
+        };
+        across(&across(self).turned()).turned()
+    }
+
+    /// Rows as columns.
+    #[expect(clippy::indexing_slicing, reason = "x < width and y < height")]
+    fn turned(&self) -> Self {
+        let (width, height) = (self.width, self.height);
+        let column = |x: usize| (0..height).map(move |y| self.values[y * width + x]);
+        Self { width: height, height: width, values: (0..width).flat_map(column).collect() }
+    }
+
     /// The size of the gradient per px, by central differences.
     #[expect(clippy::indexing_slicing, reason = "neighbours are clamped to the grid")]
     pub(super) fn gradient(&self) -> Self {
@@ -224,6 +246,24 @@ fn gaussian(sigma: f32) -> Vec<f32> {
     half.into_iter().map(|w| w / sum).collect()
 }
 
+/// The extreme of every run of `2 * radius + 1` values around each place, as far as the row goes; runs double in length.
+fn running(row: &[f32], radius: usize, pick: fn(f32, f32) -> f32) -> Vec<f32> {
+    let wanted = 2 * radius + 1;
+    let Some(edge) = row.first().zip(row.last()) else { return Vec::new() };
+    // Repeated edge values change no extreme of a run that holds the edge itself.
+    let mut padded = Vec::with_capacity(row.len() + 2 * radius);
+    padded.resize(radius, *edge.0);
+    padded.extend_from_slice(row);
+    padded.resize(row.len() + 2 * radius, *edge.1);
+    let mut length = 1;
+    while length < wanted {
+        let step = length.min(wanted - length);
+        padded = padded.iter().zip(padded.iter().skip(step)).map(|(a, b)| pick(*a, *b)).collect();
+        length += step;
+    }
+    padded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -243,6 +283,26 @@ mod tests {
                 grid.values.iter().enumerate().map(|(i, v)| v * ((i % 101) as f32 - 50.0).powi(2)).sum::<f32>();
             assert!((sum - 1.0).abs() < 1e-3, "{sigma}: {sum}");
             assert!((variance.sqrt() / sigma - 1.0).abs() < 0.15, "{sigma}: {}", variance.sqrt());
+        }
+    }
+
+    #[test]
+    fn narrow_dark_lines_are_filled_up_and_wide_ones_are_not() {
+        let (width, height) = (40, 30);
+        let dark = |i: usize| {
+            let x = i % width;
+            if (5..8).contains(&x) || (20..31).contains(&x) { 0.0 } else { 1.0 }
+        };
+        let grid = Grid { width, height, values: (0..width * height).map(dark).collect() };
+        let row = &grid.closed(2).values[10 * width..11 * width];
+        let left: Vec<usize> = (0..width).filter(|x| row[*x] < 0.5).collect();
+        assert_eq!(left, (20..31).collect::<Vec<_>>());
+        for radius in [0, 1, 3, 6] {
+            let values: Vec<f32> = (0..97).map(|i| ((i * i * 31) % 53) as f32).collect();
+            let plain: Vec<f32> = (0..97_usize)
+                .map(|i| values[i.saturating_sub(radius)..(i + radius + 1).min(97)].iter().copied().fold(0.0, f32::max))
+                .collect();
+            assert_eq!(running(&values, radius, f32::max), plain, "{radius}");
         }
     }
 

@@ -3,6 +3,7 @@
 //! The polygon runs half way between the last pixel inside and the first one outside, so that exactly the pixels
 //! inside have their centre inside the polygon.
 
+use super::mask::Mask;
 use crate::units::PointPx;
 
 /// Where the trace goes next from a pixel, by direction.
@@ -70,6 +71,19 @@ pub(super) fn rounded(polygon: &[PointPx]) -> Vec<PointPx> {
             y: 0.5 * here.y + 0.25 * (before.y + after.y),
         })
         .collect()
+}
+
+/// The pixels inside the polygon, in a window of `width` x `height` px whose first pixel is `corner`.
+pub(super) fn inside(polygon: &[PointPx], corner: (usize, usize), (width, height): (usize, usize)) -> Mask {
+    let moved: Vec<PointPx> =
+        polygon.iter().map(|p| PointPx { x: p.x - corner.0 as f64, y: p.y - corner.1 as f64 }).collect();
+    let mut inside = vec![false; width * height];
+    fill(&moved, width, height, |y, left, right| {
+        if let Some(run) = inside.get_mut(y * width + left..y * width + right) {
+            run.fill(true);
+        }
+    });
+    Mask { width, height, inside }
 }
 
 /// Length of the closed polygon, px.

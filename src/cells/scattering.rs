@@ -1,4 +1,7 @@
-//! Scattering: bright and fine-grained light in and around one cell (formula in `docs/shape.md`).
+//! Scattering: bright and fine-grained light in one cell (formula in `docs/shape.md`).
+//!
+//! A grain is seen through the cell that it lies in: how strong it looks depends on the phase that the light has there. So the fine
+//! grain is held against the coarse one of the same place, which is seen through the same phase, and the camera's noise is taken off.
 
 use super::grid::Grid;
 use super::mask::Mask;
@@ -6,74 +9,174 @@ use super::outline;
 use crate::frame::CorrectedFrame;
 use crate::units::{PixelSize, PointPx};
 
-/// How light of fine grain is told from broad shades, um.
-pub(super) const GRAIN_UM: f64 = 1.0;
-/// How far round the outline the cell's light is looked for, um.
-pub(super) const RIM_UM: f64 = 2.5;
+/// What a smoothing by this takes away is fine grain, um.
+const FINE_UM: f64 = 0.25;
+/// What a further smoothing by this takes away is coarse, um.
+const COARSE_UM: f64 = 0.6;
+/// Fine and coarse grain are compared within about this distance, um.
+const NEAR_UM: f64 = 1.0;
+/// Only pixels at least this share of the cell's largest depth inside count: rim and halo are as sharp as grain.
+const DEEP_SHARE: f32 = 0.45;
+/// Added to the coarse grain: where there is next to none, nothing is compared (natural logarithm of light).
+const LEAST_COARSE: f32 = 0.02;
+/// The fineness moves within a narrow range: this power of it grows as area and light do.
+const POWER: i32 = 5;
+/// Light is taken as never darker than this.
+const DARKEST: f32 = 0.05;
+/// About so many places of a frame tell its noise.
+const PLACES: usize = 3000;
+/// A normal distribution's standard deviation over the median of its absolute values.
+const MEDIAN_TO_SD: f32 = 1.4826;
 
-/// The mean excess of light above the background plus the root mean square of its fine grain.
+/// The noise of empty ground in the frame's finest grain: standard deviation of the natural logarithm of light less its smoothing.
 ///
-/// `light`: pairs of (light relative to the background, the same smoothed over [`GRAIN_UM`]) for every pixel of the cell
-/// and its rim. Dimensionless; 0 for a place that looks like the background; does not change with the lamp.
-pub(super) fn scattering(light: impl Iterator<Item = (f32, f32)>) -> f64 {
-    let (mut count, mut excess, mut grain) = (0_u32, 0.0_f64, 0.0_f64);
-    for (relative, smooth) in light {
-        count += 1;
-        excess += f64::from((relative - 1.0).max(0.0));
-        grain += f64::from(relative - smooth).powi(2);
-    }
-    if count == 0 {
+/// Cells fill less than half of a frame, so the median of a regular sample is the ground's.
+pub(super) fn noise(frame: &CorrectedFrame, pixel_size: PixelSize) -> f32 {
+    const SIDE: usize = 9;
+    let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
+    if width < SIDE || height < SIDE {
         return 0.0;
     }
-    let count = f64::from(count);
-    excess / count + (grain / count).sqrt()
+    let step = (width * height / PLACES).isqrt().max(1);
+    let sigma = pixel_size.px_from_um(FINE_UM) as f32;
+    let mut found = Vec::with_capacity(2 * PLACES);
+    for top in (0..height - SIDE).step_by(step) {
+        for left in (0..width - SIDE).step_by(step) {
+            let rows = frame.relative.chunks_exact(width).skip(top).take(SIDE);
+            let values =
+                rows.flat_map(|row| row.get(left..left + SIDE).unwrap_or_default()).map(|v| v.max(DARKEST).ln());
+            let place = Grid { width: SIDE, height: SIDE, values: values.collect() };
+            let middle = SIDE * SIDE / 2;
+            let smooth = place.smoothed(sigma);
+            found.extend(place.values.get(middle).zip(smooth.values.get(middle)).map(|(a, b)| (a - b).abs()));
+        }
+    }
+    MEDIAN_TO_SD * median(&mut found)
 }
 
-/// The scattering of the cell inside `outline` (frame px) and its rim.
-///
-/// The light is looked at in the outline's box, widened by the rim; a pixel counts when it lies inside the outline or
-/// within the rim's width of it.
-#[expect(clippy::indexing_slicing, reason = "the window is clamped to the frame, fill stays inside the window")]
-pub(super) fn of_outline(frame: &CorrectedFrame, outline: &[PointPx], pixel_size: PixelSize) -> f64 {
+/// The scattering of the cell inside `outline` (frame px) of `area_um2`, in a frame of this [`noise`]: um2; 0 for an outline that
+/// holds nothing.
+#[expect(clippy::indexing_slicing, reason = "windows are clamped to the frame, all grids of one window are alike")]
+pub(super) fn of_outline(
+    frame: &CorrectedFrame,
+    outline: &[PointPx],
+    (pixel_size, noise): (PixelSize, f32),
+    area_um2: f64,
+) -> f64 {
+    let Some((left, top, deep)) = deep_inside(frame, outline) else { return 0.0 };
+    let px = |um: f64| pixel_size.px_from_um(um) as f32;
+    // As far round the deep part as the filters see.
+    let margin = (3.0 * (px(COARSE_UM) + px(NEAR_UM))).ceil() as usize;
+    let window = filled(&deep);
     let (frame_width, frame_height) = (frame.raw.width_px(), frame.raw.height_px());
-    let rim = pixel_size.px_from_um(RIM_UM).ceil();
+    let (from_x, to_x) = ((left + window.0).saturating_sub(margin), (left + window.2 + margin + 1).min(frame_width));
+    let (from_y, to_y) = ((top + window.1).saturating_sub(margin), (top + window.3 + margin + 1).min(frame_height));
+    let mut light = Vec::with_capacity((to_x - from_x) * (to_y - from_y));
+    for y in from_y..to_y {
+        light.extend(frame.relative[y * frame_width + from_x..y * frame_width + to_x].iter().map(|v| v.max(DARKEST)));
+    }
+    let light = Grid { width: to_x - from_x, height: to_y - from_y, values: light };
+    let log = light.map(f32::ln);
+    let smooth = log.smoothed(px(FINE_UM));
+    let broad = log.smoothed(px(COARSE_UM));
+    // Shot noise: its variance in the logarithm falls as the light rises.
+    let fine = log.zip(&smooth, |a, b| (a - b) * (a - b)).zip(&light, |square, light| square - noise * noise / light);
+    let coarse = smooth.zip(&broad, |a, b| (a - b) * (a - b));
+    let (fine, coarse) = (fine.smoothed(px(NEAR_UM)), coarse.smoothed(px(NEAR_UM)));
+    let fineness = fine.zip(&coarse, |fine, coarse| fine.max(0.0).sqrt() / (coarse.max(0.0).sqrt() + LEAST_COARSE));
+    let (mut inside, mut sum) = (Vec::new(), 0.0_f64);
+    for (at, _) in deep.inside.iter().enumerate().filter(|(_, deep)| **deep) {
+        let (x, y) = (left + at % deep.width - from_x, top + at / deep.width - from_y);
+        inside.push(fineness.values[y * fineness.width + x]);
+        sum += f64::from(light.values[y * light.width + x]);
+    }
+    let mean_light = sum / inside.len().max(1) as f64;
+    area_um2 * mean_light * f64::from(median(&mut inside)).powi(POWER)
+}
+
+/// The pixels deep inside `outline`, in a window of the frame whose first column and row come first.
+fn deep_inside(frame: &CorrectedFrame, outline: &[PointPx]) -> Option<(usize, usize, Mask)> {
     let bounds = |f: fn(&PointPx) -> f64, size: usize| {
-        let low = outline.iter().map(f).fold(f64::INFINITY, f64::min) - rim - 1.0;
-        let high = outline.iter().map(f).fold(f64::NEG_INFINITY, f64::max) + rim + 2.0;
+        let low = outline.iter().map(f).fold(f64::INFINITY, f64::min) - 1.0;
+        let high = outline.iter().map(f).fold(f64::NEG_INFINITY, f64::max) + 2.0;
         (low.clamp(0.0, size as f64) as usize, high.clamp(0.0, size as f64) as usize)
     };
-    let (left, right) = bounds(|p| p.x, frame_width);
-    let (top, bottom) = bounds(|p| p.y, frame_height);
-    if left >= right || top >= bottom {
-        return 0.0;
-    }
-    let (width, height) = (right - left, bottom - top);
-    let mut values = Vec::with_capacity(width * height);
-    for y in top..bottom {
-        values.extend_from_slice(&frame.relative[y * frame_width + left..y * frame_width + right]);
-    }
-    let light = Grid { width, height, values };
-    let smooth = light.smoothed(pixel_size.px_from_um(GRAIN_UM) as f32);
-    let mut inside = vec![false; width * height];
-    let moved: Vec<PointPx> = outline.iter().map(|p| PointPx { x: p.x - left as f64, y: p.y - top as f64 }).collect();
-    outline::fill(&moved, width, height, |y, from, to| inside[y * width + from..y * width + to].fill(true));
-    let reach = Mask { width, height, inside }.widened(rim as f32);
-    let pairs = light.values.iter().copied().zip(smooth.values);
-    scattering(pairs.zip(reach.inside).filter(|(_, near)| *near).map(|(pair, _)| pair))
+    let (left, right) = bounds(|p| p.x, frame.raw.width_px());
+    let (top, bottom) = bounds(|p| p.y, frame.raw.height_px());
+    let (width, height) = (right.checked_sub(left)?, bottom.checked_sub(top)?);
+    let cell = outline::inside(outline, (left, top), (width, height));
+    let depth = cell.squared_distance();
+    let deepest = depth.iter().copied().fold(0.0_f32, f32::max);
+    let deep = depth.iter().map(|d| *d > DEEP_SHARE * DEEP_SHARE * deepest).collect();
+    (deepest > 0.0).then_some((left, top, Mask { width, height, inside: deep }))
+}
+
+/// First and last column and row of what is inside: left, top, right, bottom.
+fn filled(mask: &Mask) -> (usize, usize, usize, usize) {
+    let places = mask.inside.iter().enumerate().filter(|(_, inside)| **inside);
+    places.fold((usize::MAX, usize::MAX, 0, 0), |(left, top, right, bottom), (at, _)| {
+        let (x, y) = (at % mask.width, at / mask.width);
+        (left.min(x), top.min(y), right.max(x), bottom.max(y))
+    })
+}
+
+fn median(values: &mut [f32]) -> f32 {
+    values.sort_unstable_by(f32::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::{Plane, correct};
+
+    /// A bright disc of 9 um with broad shades, on which every third pixel is brighter by `grain`; shot noise of a camera that
+    /// gives `counts` for the ground.
+    fn frame(grain: f32, counts: f32) -> CorrectedFrame {
+        let side = 256;
+        let mut state = 7_u32;
+        let mut deviate = || {
+            let mut sum = -6.0_f32;
+            for _ in 0..12 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                sum += (state >> 8) as f32 / 16_777_216.0;
+            }
+            sum
+        };
+        let values = (0..side * side).map(|at| {
+            let (x, y) = ((at % side) as f32 - 128.0, (at / side) as f32 - 128.0);
+            let inside = x.hypot(y) < 28.0;
+            let shade = if inside { 1.5 + 0.2 * (x / 4.0).sin() * (y / 4.0).cos() } else { 1.0 };
+            let light = if inside && at % 3 == 0 { shade + grain } else { shade };
+            light * counts + (0.9 * light * counts).sqrt() * deviate()
+        });
+        correct(Plane::new(side, side, values.collect(), 65_535.0).unwrap(), PixelSize::PAPER)
+    }
+
+    fn measured(frame: &CorrectedFrame) -> f64 {
+        let turn = |k: u32| f64::from(k).to_radians() * 6.0;
+        let circle: Vec<PointPx> =
+            (0..60).map(|k| PointPx { x: 128.0 + 28.0 * turn(k).cos(), y: 128.0 + 28.0 * turn(k).sin() }).collect();
+        of_outline(frame, &circle, (PixelSize::PAPER, noise(frame, PixelSize::PAPER)), 260.0)
+    }
 
     #[test]
-    fn brighter_and_grainier_light_scatters_more() {
-        let grains = |bright: f32, grain: f32| {
-            scattering((0..100).map(move |i| (1.0 + bright + if i % 2 == 0 { grain } else { -grain }, 1.0 + bright)))
-        };
-        assert!(scattering(std::iter::empty()).abs() < 1e-12);
-        assert!(grains(0.0, 0.0).abs() < 1e-12);
-        assert!(grains(0.1, 0.0) > grains(0.05, 0.0));
-        assert!(grains(0.1, 0.1) > grains(0.1, 0.02));
+    fn grainier_light_scatters_more() {
+        let found: Vec<f64> = [0.0, 0.05, 0.1, 0.2].map(|grain| measured(&frame(grain, 3000.0))).to_vec();
+        assert!(found.windows(2).all(|pair| pair[1] > 1.5 * pair[0]), "{found:?}");
+    }
+
+    #[test]
+    fn another_lamp_does_not_change_it() {
+        let (dim, bright) = (measured(&frame(0.1, 2000.0)), measured(&frame(0.1, 8000.0)));
+        assert!((dim / bright).ln().abs() < 0.1, "{dim} {bright}");
+    }
+
+    #[test]
+    fn an_outline_that_holds_nothing_scatters_nothing() {
+        let frame = frame(0.1, 3000.0);
+        let at = |points: &[PointPx]| of_outline(&frame, points, (PixelSize::PAPER, 0.01), 1.0);
+        assert!(at(&[]).abs() < 1e-12 && at(&[PointPx { x: f64::NAN, y: 1.0 }]).abs() < 1e-12);
+        assert!(at(&[PointPx { x: 900.0, y: 900.0 }, PointPx { x: 990.0, y: 900.0 }]).abs() < 1e-12);
     }
 }

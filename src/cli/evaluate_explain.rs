@@ -3,6 +3,7 @@
 use super::say;
 use crate::cells::Crop;
 use crate::cells::crop::Cutter;
+use crate::evaluate::correlation::{interval, pearson};
 use crate::explain::drivers::{TrackMean, drivers};
 use crate::explain::hallmarks::{Hallmarks, Light, measure};
 use crate::explain::rank::rank;
@@ -13,15 +14,11 @@ use crate::infer::{EngineChoice, InferSettings, Inference, LATENT_LEN, Latent, M
 use crate::simulate::{CropPlan, Panel, SceneSettings, crops};
 use crate::units::{PixelSize, PointPx};
 use anyhow::{Context as _, ensure};
-use rand::{RngExt as _, SeedableRng as _};
-use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Crops that are described at a time.
 const AT_ONCE: usize = 32;
-/// Replicates of the bootstrap.
-const REPLICATES: usize = 1000;
 /// Seed of the bootstraps.
 const SEED: u64 = 56;
 
@@ -204,7 +201,7 @@ fn of_the_feature(args: &Args, model: &Model, cells: &[CellMean]) -> anyhow::Res
     let logits: Vec<f64> = cells.iter().map(|it| it.logit).collect();
     for (what, values) in [(format!("feature {feature}"), values), ("the score's logit".to_owned(), logits)] {
         let r = pearson(&values, &efficiency);
-        let (low, high) = bootstrap(&values, &efficiency);
+        let (low, high) = interval(&values, &efficiency, pearson, SEED);
         let verdict = if r.abs() >= 0.7 { "reached" } else { "NOT reached" };
         say(&format!("{what} against the true efficiency, per cell: r {r:.2} ({low:.2} to {high:.2}); 0.7 {verdict}"))?;
     }
@@ -264,28 +261,4 @@ fn of_the_strips(
         ))?;
     }
     Ok(())
-}
-
-fn pearson(one: &[f64], other: &[f64]) -> f64 {
-    let count = one.len().max(1) as f64;
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / count;
-    let (a, b) = (mean(one), mean(other));
-    let sum = |f: &dyn Fn(f64, f64) -> f64| one.iter().zip(other).map(|(x, y)| f(x - a, y - b)).sum::<f64>();
-    let spread = (sum(&|x, _| x * x) * sum(&|_, y| y * y)).sqrt();
-    if spread > 0.0 { sum(&|x, y| x * y) / spread } else { 0.0 }
-}
-
-/// 95 % interval of a correlation, cells drawn anew.
-fn bootstrap(one: &[f64], other: &[f64]) -> (f64, f64) {
-    let mut random = ChaCha8Rng::seed_from_u64(SEED);
-    let mut found: Vec<f64> = (0..REPLICATES)
-        .map(|_| {
-            let drawn: Vec<usize> = one.iter().map(|_| random.random_range(0..one.len())).collect();
-            let of = |values: &[f64]| drawn.iter().filter_map(|at| values.get(*at).copied()).collect::<Vec<f64>>();
-            pearson(&of(one), &of(other))
-        })
-        .collect();
-    found.sort_by(f64::total_cmp);
-    let at = |share: f64| found.get((share * (REPLICATES - 1) as f64).round() as usize).copied().unwrap_or(0.0);
-    (at(0.025), at(0.975))
 }

@@ -4,6 +4,7 @@ mod validity;
 
 use super::say;
 use crate::cells::{self, CROP_SIDE_PX, Crop, DetectSettings};
+use crate::evaluate::detector::Detector;
 use crate::frame::{self, Plane};
 use crate::infer::engine::EngineChoice;
 use crate::infer::texture::{self, halved};
@@ -13,6 +14,7 @@ use crate::learn::discriminant::Linear;
 use crate::learn::evaluate::cells_needed::{self, CALL_CELLS, Draw};
 use crate::learn::evaluate::roc::{self, Unit};
 use crate::learn::evaluate::{self, CellFeatures, Scored, batch, permutation, score_with};
+use crate::learn::guard::FramesPlan;
 use crate::learn::lbp;
 use crate::learn::report::{self, Findings, Fold, Row};
 use crate::simulate::Panel;
@@ -45,6 +47,9 @@ pub struct Args {
     /// their crops should be withheld.
     #[arg(long)]
     pub strange: Vec<PathBuf>,
+    /// Folder of the network that finds cells, `auto` or `none`.
+    #[arg(long, default_value = "auto")]
+    pub finder: PathBuf,
     /// Which engine describes the crops.
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
@@ -101,7 +106,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let seen = each_of_panel(plan, see);
     let inferences = describe(&mut model, &seen)?;
     let mut findings = find(args, &model, &seen, &inferences)?;
-    findings.validity = validity::measure(&mut model, &args.strange)?;
+    let frames = FramesPlan { panel: args.panel, fovs: args.fovs.min(2), time_points: 2, stride: 60 };
+    findings.validity = validity::measure(&mut model, &Detector::open(&args.finder)?, frames, &args.strange)?;
     for row in &findings.rows {
         say(&in_words(row))?;
     }

@@ -1,11 +1,16 @@
 //! `cytowatch model`: checks a model bundle and says what it is.
 
 use super::say;
+use crate::cells::DetectSettings;
+use crate::evaluate::detector::Detector;
 use crate::infer::architecture::AutoencoderSpec;
-use crate::infer::bundle::Bundle;
+use crate::infer::bundle::{self, Bundle};
 use crate::infer::{EngineChoice, InferSettings, Model, untrained};
+use crate::learn::guard::{self, FrameSeen, FramesPlan};
 use crate::settings::Settings;
-use std::path::PathBuf;
+use crate::units::PixelSize;
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
 
 /// Which model a command uses.
 #[derive(Debug, Clone, clap::Args)]
@@ -63,6 +68,27 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t)]
         engine: EngineChoice,
     },
+    /// Fit the bundle's limits on what stands around a cell (crowded boxes, cells of another size) on simulated frames, and
+    /// store them in it. The networks stay as they are; the bundle's hash changes.
+    FitGuard {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// Seeds of the simulated panels that the bundle was trained on; other fields of them are rendered.
+        #[arg(long, value_delimiter = ',', default_value = "1,3,4")]
+        panels: Vec<u64>,
+        /// Fields of view per day and tumour.
+        #[arg(long, default_value_t = 2)]
+        fovs: usize,
+        /// Time points per field.
+        #[arg(long, default_value_t = 2)]
+        time_points: usize,
+        /// Minutes between two time points.
+        #[arg(long, default_value_t = 60)]
+        stride: usize,
+        /// Folder of the network that finds cells, `auto` or `none`.
+        #[arg(long, default_value = "auto")]
+        finder: PathBuf,
+    },
     /// Write a small bundle with random weights, for tests of the software.
     #[command(hide = true)]
     Untrained {
@@ -92,10 +118,37 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
             model.decode(&[])?;
             describe(model.bundle(), model.engine_name())
         }
+        Command::FitGuard { bundle, panels, fovs, time_points, stride, finder } => {
+            let plan =
+                |panel: &u64| FramesPlan { panel: *panel, fovs: *fovs, time_points: *time_points, stride: *stride };
+            fit_guard(bundle, &panels.iter().map(plan).collect::<Vec<_>>(), &Detector::open(finder)?)
+        }
         Command::Untrained { bundle, width, downsample, seed } => {
             Ok(untrained::write_bundle(bundle, AutoencoderSpec::new(*width, *downsample)?, *seed)?)
         }
     }
+}
+
+fn fit_guard(bundle: &Path, plans: &[FramesPlan], detector: &Detector) -> anyhow::Result<()> {
+    let settings = DetectSettings::new(PixelSize::PAPER);
+    let mut fields = Vec::new();
+    for plan in plans {
+        fields.extend(guard::each_field(plan, |frame| anyhow::Ok(FrameSeen::of(&detector.find(frame, &settings)?)))?);
+    }
+    let limits = guard::fit(&fields).context("the plan gives too few cells to fit limits on")?;
+    bundle::set_surroundings(bundle, limits)?;
+    let cells: usize = fields.iter().flatten().map(|frame| frame.covered.len()).sum();
+    say(&format!(
+        "fitted on {} fields, {cells} cells: others cover at most {:.1} % of a box; area {:.0} um2, spread of its logarithm {:.2} \
+         between cells and {:.2} between frames, at most {:.2} standard errors away",
+        fields.len(),
+        100.0 * limits.covered_limit,
+        limits.log_area_mean.exp(),
+        limits.log_area_cell_sd,
+        limits.log_area_frame_sd,
+        limits.size_limit
+    ))?;
+    Ok(())
 }
 
 fn describe(bundle: &Bundle, engine: &str) -> anyhow::Result<()> {

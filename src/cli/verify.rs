@@ -136,6 +136,7 @@ pub(super) fn settings_of(run: &StoredRun) -> anyhow::Result<Settings> {
 pub(super) fn optics(settings: &Settings) -> anyhow::Result<Optics> {
     Ok(Optics {
         pixel_size: settings.instrument.pixel_size_um,
+        trust_pixel_size: settings.instrument.trust_pixel_size,
         cell_diameter_um: settings.instrument.cell_diameter_um,
         finder: Finder::choose(&settings.detect)?.map(Arc::new),
     })

@@ -21,6 +21,7 @@ pub use facts::{CropRule, Facts, Measured, Normalisation, Resize, Training, Unit
 pub use rdf::{Author, Citation};
 
 use super::npy::{self, Tensor};
+use super::surroundings::SurroundingsLimits;
 use super::{InferError, LATENT_LEN, Latent};
 use crate::cells::{CROP_SIDE_PX, Crop};
 use rdf::{Config, FileDescription, Rdf};
@@ -226,6 +227,22 @@ pub fn write(folder: &Path, draft: &Draft) -> Result<(), InferError> {
     let text = serde_saphyr::to_string(&rdf)
         .map_err(|source| InferError::BundleDescription { path: path.clone(), source: Box::new(source) })?;
     write(RDF, text.as_bytes()).map(|_| ())
+}
+
+/// Replaces the limits on a cell's surroundings in the bundle in `folder`; everything else stays, and its identity changes.
+///
+/// # Errors
+/// - As [`Bundle::read`].
+/// - `bundle_facts` when the limits cannot be, `bundle_write` when the description cannot be written.
+pub fn set_surroundings(folder: &Path, limits: SurroundingsLimits) -> Result<(), InferError> {
+    Bundle::read(folder)?;
+    let mut rdf: Rdf = description(folder)?;
+    rdf.config.cytowatch.validity.surroundings = Some(limits);
+    contract::check_facts(&rdf.config.cytowatch)?;
+    let path = folder.join(RDF);
+    let text = serde_saphyr::to_string(&rdf)
+        .map_err(|source| InferError::BundleDescription { path: path.clone(), source: Box::new(source) })?;
+    fs::write(&path, text).map_err(|source| InferError::BundleWrite { path, source })
 }
 
 /// Serialises numbers as `[1, 2, 3]` in one line.

@@ -5,6 +5,7 @@
 
 use super::appearance::{self, Appearance, Looks};
 use super::bundle::ValidityLimits;
+use super::surroundings::SurroundingsLimits;
 use super::{InferError, LATENT_LEN, Latent};
 use crate::cells::Crop;
 use nalgebra::{Cholesky, DMatrix, DVector, Dyn};
@@ -26,8 +27,12 @@ pub enum Withheld {
     UnlikeTraining,
     /// What the decoder draws from the descriptor is too far from the crop.
     NotRedrawn,
-    /// The frame's pixel size is not known or cannot show what the model was trained on.
+    /// The file tells another pixel size than the configuration.
     PixelSize,
+    /// Other cells cover too much of the crop's box.
+    SeveralCells,
+    /// The frame's cells are of another size than those of the training set: is the pixel size right?
+    CellSize,
 }
 
 impl Withheld {
@@ -41,6 +46,8 @@ impl Withheld {
             Self::UnlikeTraining => "unlike_training",
             Self::NotRedrawn => "not_redrawn",
             Self::PixelSize => "pixel_size",
+            Self::SeveralCells => "several_cells",
+            Self::CellSize => "cell_size",
         }
     }
 }
@@ -126,6 +133,7 @@ impl Guard {
             let problem = "reconstruction_limit must be a positive number".to_owned();
             return Err(InferError::BundleFacts { problem });
         }
+        limits.surroundings.iter().try_for_each(SurroundingsLimits::check)?;
         let looks = limits.appearance.as_ref().map(Looks::new).transpose()?;
         Ok(Self { domain: Domain::new(statistics, limits.distance_limit)?, looks, reconstruction_limit })
     }

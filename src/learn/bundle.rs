@@ -10,6 +10,7 @@ use super::discriminant::{self, Linear};
 use super::evaluate::cells_needed::{CALL_CELLS, Draw, right_from};
 use super::evaluate::roc::{self, Unit};
 use super::evaluate::{self, CellFeatures, EvaluateError, Scored};
+use super::guard::beyond;
 use super::split::Split;
 use crate::cells::CROP_SIDE_PX;
 use crate::infer::appearance::{self, AppearanceLimits, Looks};
@@ -21,8 +22,6 @@ use std::collections::BTreeMap;
 
 /// Pictures that are described at a time.
 const AT_ONCE: usize = 50;
-/// Share of held-out crops that may lie beyond each of the limits on distance, look and reconstruction.
-const WITHHELD_SHARE: f64 = 0.002;
 /// Thresholds of the discriminant that are tried, standard errors; inner folds choose.
 const THRESHOLDS: [f64; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0];
 
@@ -132,15 +131,8 @@ pub fn limits(
         distance_limit: Some(beyond(distances, 1.0)),
         reconstruction_limit: Some(beyond(held_out.iter().filter_map(|index| errors.get(*index)).copied(), 1.0)),
         appearance: Some(appearance),
+        surroundings: None,
     })
-}
-
-/// The value that `share` of [`WITHHELD_SHARE`] of `values` exceed.
-fn beyond(values: impl Iterator<Item = f64>, share: f64) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let index = ((1.0 - share * WITHHELD_SHARE) * sorted.len() as f64).floor() as usize;
-    sorted.get(index.min(sorted.len().saturating_sub(1))).copied().unwrap_or_default()
 }
 
 /// Share of crops whose score would be withheld, by reason, and in all.

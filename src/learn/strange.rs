@@ -1,12 +1,12 @@
 //! Crops on which no score may be shown: what the validity guard is measured by.
 //!
-//! Takes a seed or a picture, gives crops as the pipeline would cut them had it been told the model's own pixel size. The
+//! Takes a seed or a picture, gives frames as the pipeline would see them had it been told the model's own pixel size. The
 //! simulated ones are cells seen wrongly (out of focus, through half the objective, by a camera that was cut off) and things
 //! that are no cell (bare ground, specks, noise, a crowd).
 
+use crate::cells::Crop;
 use crate::cells::crop::{Cutter, radius_px};
-use crate::cells::{self, Crop, DetectSettings};
-use crate::frame::{self, Plane};
+use crate::frame::Plane;
 use crate::simulate::scene::DayEffect;
 use crate::simulate::{Scene, SceneSettings};
 use crate::units::{PixelSize, PointPx};
@@ -20,6 +20,15 @@ const CELLS: usize = 14;
 const SPECKS: usize = 12;
 /// Brightest count of the simulated camera.
 const FULL: f32 = 65_535.0;
+
+/// A frame in which nothing may be scored, told to be of the model's own pixel size.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// Its counts.
+    pub plane: Plane,
+    /// Where things stand in it, px; empty when nobody knows.
+    pub centres: Vec<PointPx>,
+}
 
 /// A kind of crop that must not be scored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +78,8 @@ impl Strange {
         }
     }
 
-    /// About a dozen crops; the same seed gives the same bytes.
-    pub fn crops(self, seed: u64) -> Vec<Crop> {
+    /// A field of about a dozen of them; the same seed gives the same bytes.
+    pub fn field(self, seed: u64) -> Option<Field> {
         let usual = SceneSettings { cells: CELLS, ..SceneSettings::default() };
         let day = |defocus_um| DayEffect { defocus_um, ..DayEffect::default() };
         let settings = match self {
@@ -104,7 +113,7 @@ impl Strange {
             }
             _ => {}
         }
-        frame.plane().map(|plane| cut(&plane, &centres)).unwrap_or_default()
+        Some(Field { plane: frame.plane()?, centres })
     }
 }
 
@@ -132,20 +141,24 @@ fn cut(plane: &Plane, centres: &[PointPx]) -> Vec<Crop> {
     centres.iter().filter_map(|centre| cutter.cut(plane, *centre)).collect()
 }
 
-/// Crops of a picture of another kind: around whatever is outlined in it, or side by side where nothing is.
-pub fn of_plane(plane: &Plane) -> Vec<Crop> {
-    let found =
-        cells::find(&frame::correct::correct(plane.clone(), PixelSize::PAPER), &DetectSettings::new(PixelSize::PAPER));
-    let around: Vec<PointPx> = found.cells.iter().map(|cell| cell.centroid).collect();
-    let crops = cut(plane, &around);
-    if !crops.is_empty() {
-        return crops;
+impl Field {
+    /// A picture of another kind, in which nobody knows where what stands.
+    pub fn of(plane: Plane) -> Self {
+        Self { plane, centres: Vec::new() }
     }
-    let step = 2 * radius_px(PixelSize::PAPER) + 1;
-    let along = |size: usize| (0..size / step).map(move |n| (n * step + step / 2) as f64);
-    let tiles: Vec<PointPx> =
-        along(plane.height_px()).flat_map(|y| along(plane.width_px()).map(move |x| PointPx { x, y })).collect();
-    cut(plane, &tiles)
+
+    /// Crops where no cell is outlined: around its centres, or side by side where it has none.
+    pub fn crops(&self) -> Vec<Crop> {
+        if !self.centres.is_empty() {
+            return cut(&self.plane, &self.centres);
+        }
+        let step = 2 * radius_px(PixelSize::PAPER) + 1;
+        let along = |size: usize| (0..size / step).map(move |n| (n * step + step / 2) as f64);
+        let rows = along(self.plane.height_px());
+        let tiles: Vec<PointPx> =
+            rows.flat_map(|y| along(self.plane.width_px()).map(move |x| PointPx { x, y })).collect();
+        cut(&self.plane, &tiles)
+    }
 }
 
 #[cfg(test)]
@@ -155,9 +168,11 @@ mod tests {
     #[test]
     fn every_kind_gives_crops_and_the_same_ones_again() {
         for kind in [Strange::HalfSize, Strange::Specks, Strange::Noise] {
-            let crops = kind.crops(3);
-            assert!(crops.len() >= 4, "{kind:?}: {}", crops.len());
-            assert_eq!(crops, kind.crops(3), "{kind:?}");
+            let field = kind.field(3).unwrap();
+            assert!(field.crops().len() >= 4, "{kind:?}: {}", field.crops().len());
+            assert_eq!(Some(&field), kind.field(3).as_ref(), "{kind:?}");
+            let tiles = Field::of(field.plane).crops();
+            assert_eq!(tiles.len(), 16, "four boxes of 217 px along 1024");
         }
     }
 }

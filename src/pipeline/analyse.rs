@@ -16,6 +16,9 @@ use std::path::Path;
 use std::sync::Arc;
 use thiserror::Error;
 
+/// A file whose pixel size differs from the configured one by more than this share contradicts it.
+const TOLERANCE: f64 = 0.1;
+
 /// Why a frame has no cells to show.
 #[derive(Debug, Error)]
 pub enum AnalyseError {
@@ -67,6 +70,8 @@ impl AnalyseError {
 pub struct Optics {
     /// Pixel size from the configuration; otherwise each file's own.
     pub pixel_size: Option<PixelSize>,
+    /// Believe the configuration even where a file tells otherwise.
+    pub trust_pixel_size: bool,
     /// Coarse diameter of a cell, um.
     pub cell_diameter_um: f64,
     /// The network that finds cells; `None` for the classical chain.
@@ -101,7 +106,7 @@ fn analyse(job: &Job, optics: &Optics) -> Outcome<Box<Found>> {
 }
 
 fn read_and_find(job: &Job, optics: &Optics) -> Result<Found, AnalyseError> {
-    let (plane, pixel_size) = read_plane(&job.path, job.plane_index, optics)?;
+    let (plane, scale) = read_plane(&job.path, job.plane_index, optics)?;
     // The second look: what was read is the version that was found complete. A container that grows at its end keeps
     // its earlier planes.
     let now = Stamp::look(&job.path).map_err(|source| ReadError::from_io(&job.path, source))?;
@@ -109,7 +114,7 @@ fn read_and_find(job: &Job, optics: &Optics) -> Result<Found, AnalyseError> {
     if !job.stamp.is_same(now) && !grew {
         return Err(AnalyseError::Changed);
     }
-    find_in(plane, pixel_size, optics)
+    find_in(plane, scale, optics)
 }
 
 /// The cells of a frame whose file is at rest.
@@ -117,22 +122,44 @@ fn read_and_find(job: &Job, optics: &Optics) -> Result<Found, AnalyseError> {
 /// # Errors
 /// When the file cannot be read or nobody knows how large a pixel is.
 pub(super) fn find_cells(path: &Path, plane_index: usize, optics: &Optics) -> Result<Found, AnalyseError> {
-    let (plane, pixel_size) = read_plane(path, plane_index, optics)?;
-    find_in(plane, pixel_size, optics)
+    let (plane, scale) = read_plane(path, plane_index, optics)?;
+    find_in(plane, scale, optics)
 }
 
-fn read_plane(path: &Path, plane_index: usize, optics: &Optics) -> Result<(Plane, PixelSize), AnalyseError> {
+/// A frame's pixel size, and whether its file contradicts it.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    pixel_size: PixelSize,
+    contradicted: bool,
+}
+
+impl Scale {
+    /// What is configured goes before what the file tells.
+    fn of(optics: &Optics, told_um: Option<f64>) -> Result<Self, AnalyseError> {
+        match (optics.pixel_size, told_um) {
+            (Some(pixel_size), told) => {
+                let differs = |um: f64| (um / pixel_size.um()).ln().abs() > TOLERANCE.ln_1p();
+                let contradicted = !optics.trust_pixel_size && told.is_some_and(differs);
+                Ok(Self { pixel_size, contradicted })
+            }
+            (None, Some(um)) => {
+                let pixel_size = PixelSize::new(um).map_err(AnalyseError::PixelSize)?;
+                Ok(Self { pixel_size, contradicted: false })
+            }
+            (None, None) => Err(AnalyseError::NoPixelSize),
+        }
+    }
+}
+
+fn read_plane(path: &Path, plane_index: usize, optics: &Optics) -> Result<(Plane, Scale), AnalyseError> {
     let mut source = frame::read::open(path)?;
     let told = source.planes().get(plane_index).and_then(|plane| plane.pixel_size_um);
-    let pixel_size = match (optics.pixel_size, told) {
-        (Some(configured), _) => configured,
-        (None, Some(um)) => PixelSize::new(um).map_err(AnalyseError::PixelSize)?,
-        (None, None) => return Err(AnalyseError::NoPixelSize),
-    };
-    Ok((source.read(plane_index)?, pixel_size))
+    let scale = Scale::of(optics, told)?;
+    Ok((source.read(plane_index)?, scale))
 }
 
-fn find_in(plane: Plane, pixel_size: PixelSize, optics: &Optics) -> Result<Found, AnalyseError> {
+fn find_in(plane: Plane, scale: Scale, optics: &Optics) -> Result<Found, AnalyseError> {
+    let pixel_size = scale.pixel_size;
     let size_px = (plane.width_px(), plane.height_px());
     let corrected = frame::correct(plane, pixel_size);
     let settings = DetectSettings { cell_diameter_um: optics.cell_diameter_um, ..DetectSettings::new(pixel_size) };
@@ -142,7 +169,8 @@ fn find_in(plane: Plane, pixel_size: PixelSize, optics: &Optics) -> Result<Found
     } else {
         cells::find(&corrected, &settings)
     };
-    Ok(Found { size_px, pixel_size, quality: corrected.quality, cells })
+    let pixel_size_contradicted = scale.contradicted;
+    Ok(Found { size_px, pixel_size, pixel_size_contradicted, quality: corrected.quality, cells })
 }
 
 /// What a panic said.
@@ -152,4 +180,26 @@ pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .map(ToString::to_string)
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_else(|| "no message".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_tells_another_pixel_size_contradicts_the_configuration_unless_that_is_trusted() {
+        let optics = |um: Option<f64>, trust_pixel_size| Optics {
+            pixel_size: um.map(|um| PixelSize::new(um).unwrap()),
+            trust_pixel_size,
+            cell_diameter_um: 20.0,
+            finder: None,
+        };
+        let contradicted = |optics: &Optics, told| Scale::of(optics, told).unwrap().contradicted;
+        assert!(contradicted(&optics(Some(0.325), false), Some(0.65)));
+        assert!(contradicted(&optics(Some(0.65), false), Some(0.325)));
+        assert!(!contradicted(&optics(Some(0.325), true), Some(0.65)));
+        assert!(!contradicted(&optics(Some(0.325), false), Some(0.33)), "calibrated a little differently");
+        assert!(!contradicted(&optics(Some(0.325), false), None) && !contradicted(&optics(None, false), Some(0.65)));
+        assert_eq!(Scale::of(&optics(None, false), None).unwrap_err().code(), "no_pixel_size");
+    }
 }

@@ -46,6 +46,8 @@ pub struct Found {
     pub size_px: (usize, usize),
     /// Pixel size that was used.
     pub pixel_size: PixelSize,
+    /// The file tells another one.
+    pub pixel_size_contradicted: bool,
     /// The frame as a whole.
     pub quality: FrameQuality,
     /// Its cells.

@@ -1,9 +1,9 @@
 //! The model's thread: crops in, descriptors and scores out, frame by frame.
 
 use super::analyse::panic_text;
-use super::job::{Analysed, Outcome, Scored};
-use crate::cells::{Cell, Crop};
-use crate::infer::{Inference, Model};
+use super::job::{Analysed, Found, Outcome, Scored};
+use crate::cells::Crop;
+use crate::infer::{Inference, Model, Withheld};
 use crate::status::{Stage, Status, monotonic_now};
 use async_channel::{Receiver, Sender};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +14,7 @@ pub fn score(mut model: Model, found: &Receiver<Analysed>, scored: &Sender<Score
         status.begin(Stage::Infer);
         let began = monotonic_now();
         let outcome = match outcome {
-            Outcome::Result(mut found) => match describe(&mut model, &mut found.cells.cells) {
+            Outcome::Result(mut found) => match describe(&mut model, &mut found) {
                 Ok(inferences) => Outcome::Result((found, inferences)),
                 Err((code, reason)) => Outcome::Failed { code, reason },
             },
@@ -30,12 +30,10 @@ pub fn score(mut model: Model, found: &Receiver<Analysed>, scored: &Sender<Score
     }
 }
 
-/// One entry for each cell, `None` where it has no crop. The crops are taken out of the cells: they are the only large
+/// One entry for each cell of the frame, `None` where it has no crop. The crops are taken out of the cells: they are the only large
 /// thing in them and nobody needs them afterwards.
-pub(super) fn describe(
-    model: &mut Model,
-    cells: &mut [Cell],
-) -> Result<Vec<Option<Inference>>, (&'static str, String)> {
+pub(super) fn describe(model: &mut Model, found: &mut Found) -> Result<Vec<Option<Inference>>, (&'static str, String)> {
+    let cells = &mut found.cells.cells;
     let has_crop: Vec<bool> = cells.iter().map(|cell| cell.crop.is_some()).collect();
     let crops: Vec<Crop> = cells.iter_mut().filter_map(|cell| cell.crop.take()).collect();
     let began = monotonic_now();
@@ -46,5 +44,11 @@ pub(super) fn describe(
         crate::metrics::batch_ran(crops.len(), began.elapsed());
     }
     let mut described = described.into_iter();
-    Ok(has_crop.into_iter().map(|has| if has { described.next() } else { None }).collect())
+    let mut inferences: Vec<Option<Inference>> =
+        has_crop.into_iter().map(|has| if has { described.next() } else { None }).collect();
+    model.judge_frame(cells, found.pixel_size, &mut inferences);
+    if found.pixel_size_contradicted {
+        inferences.iter_mut().flatten().for_each(|inference| inference.withheld = Some(Withheld::PixelSize));
+    }
+    Ok(inferences)
 }

@@ -320,6 +320,11 @@ impl SimulatedCell {
         self.pseudopods.iter().map(|p| p.length_um).filter(|&l| l > VISIBLE_LENGTH_UM).fold(0.0, |a, b| a + b)
     }
 
+    /// Length of the longest pseudopod, um; 0 when none is longer than 1 um.
+    pub fn protrusion_longest_um(&self) -> f64 {
+        self.pseudopods.iter().map(|p| p.length_um).filter(|&l| l > VISIBLE_LENGTH_UM).fold(0.0, f64::max)
+    }
+
     /// Number of pseudopods longer than 1 um.
     pub fn protrusion_count(&self) -> u32 {
         self.pseudopods.iter().filter(|p| p.length_um > VISIBLE_LENGTH_UM).count() as u32

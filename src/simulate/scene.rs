@@ -185,6 +185,8 @@ pub struct CellTruth {
     pub protrusion_count: u32,
     /// Their summed length, um.
     pub protrusion_total_um: f64,
+    /// The longest, um.
+    pub protrusion_longest_um: f64,
     /// Summed phase of the granules, rad.
     pub granularity_rad: f64,
 }

@@ -1,10 +1,14 @@
 //! How much the guard withholds: of good cells, and of crops on which no score may be shown.
 
-use crate::cells::Crop;
+use crate::cells::{Crop, DetectSettings};
+use crate::evaluate::detector::Detector;
 use crate::evaluate::folder;
-use crate::infer::{Model, Withheld};
+use crate::frame::{self, CorrectedFrame};
+use crate::infer::{Inference, Model, Withheld};
+use crate::learn::guard::{FramesPlan, each_field};
 use crate::learn::report::Guarded;
-use crate::learn::strange;
+use crate::learn::strange::{self, Field};
+use crate::units::PixelSize;
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,23 +18,63 @@ const FIELDS: u64 = 6;
 /// Crops that are described at a time.
 const AT_ONCE: usize = 32;
 
-/// The simulated strange kinds, then the pictures of `paths`, a row for every file or folder.
-pub(super) fn measure(model: &mut Model, paths: &[PathBuf]) -> anyhow::Result<Vec<Guarded>> {
-    let mut rows = Vec::new();
+/// Good cells of the panel, found and judged in their frames, then the simulated strange kinds and the pictures of `paths`: a row for
+/// each of them.
+pub(super) fn measure(
+    model: &mut Model,
+    detector: &Detector,
+    panel: FramesPlan,
+    paths: &[PathBuf],
+) -> anyhow::Result<Vec<Guarded>> {
+    let good = each_field(&panel, |frame| Ok::<_, anyhow::Error>(judged_frame(model, detector, frame)?))?;
+    let good: Vec<Option<Withheld>> = good.into_iter().flatten().flatten().collect();
+    let mut rows = vec![row("good cells of the panel, found in their frames", &good)];
     for kind in strange::ALL {
-        let crops: Vec<Crop> = (0..FIELDS).flat_map(|seed| kind.crops(seed)).collect();
-        rows.push(row(&format!("simulated: {}", kind.name()), &judged(model, &crops)?));
+        let mut all = Vec::new();
+        for field in (0..FIELDS).filter_map(|seed| kind.field(seed)) {
+            all.extend(judged_field(model, detector, &field)?);
+        }
+        rows.push(row(&format!("simulated: {}", kind.name()), &all));
     }
     for path in paths {
-        let mut crops = Vec::new();
+        let mut all = Vec::new();
         for file in files(path)? {
-            let plane = folder::plane(&file)?;
-            crops.extend(strange::of_plane(&plane));
+            all.extend(judged_field(model, detector, &Field::of(folder::plane(&file)?))?);
         }
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        rows.push(row(&name, &judged(model, &crops)?));
+        rows.push(row(&name, &all));
     }
     Ok(rows)
+}
+
+/// As the daemon judges the cells of a frame; those without a crop are left out.
+fn judged_frame(
+    model: &mut Model,
+    detector: &Detector,
+    frame: &CorrectedFrame,
+) -> anyhow::Result<Vec<Option<Withheld>>> {
+    let found = detector.find(frame, &DetectSettings::new(PixelSize::PAPER))?;
+    let mut inferences: Vec<Option<Inference>> = Vec::with_capacity(found.cells.len());
+    for chunk in found.cells.chunks(AT_ONCE) {
+        let crops: Vec<Crop> = chunk.iter().filter_map(|cell| cell.crop.clone()).collect();
+        let mut described = model.describe(&crops)?.into_iter();
+        inferences.extend(chunk.iter().map(|cell| cell.crop.as_ref().and_then(|_| described.next())));
+    }
+    model.judge_frame(&found.cells, PixelSize::PAPER, &mut inferences);
+    Ok(inferences.into_iter().flatten().map(|inference| inference.withheld).collect())
+}
+
+/// As the daemon judges the cells of a frame; where it finds none, crops are cut anyway and judged by themselves.
+fn judged_field(model: &mut Model, detector: &Detector, field: &Field) -> anyhow::Result<Vec<Option<Withheld>>> {
+    let judged = judged_frame(model, detector, &frame::correct(field.plane.clone(), PixelSize::PAPER))?;
+    if !judged.is_empty() {
+        return Ok(judged);
+    }
+    let mut all = Vec::new();
+    for chunk in field.crops().chunks(AT_ONCE) {
+        all.extend(model.describe(chunk)?.into_iter().map(|inference| inference.withheld));
+    }
+    Ok(all)
 }
 
 /// What became of the crops called `name`.
@@ -40,14 +84,6 @@ pub(super) fn row(name: &str, judged: &[Option<Withheld>]) -> Guarded {
         *reasons.entry(why.code()).or_default() += 1;
     }
     Guarded { name: name.to_owned(), crops: judged.len(), reasons }
-}
-
-fn judged(model: &mut Model, crops: &[Crop]) -> anyhow::Result<Vec<Option<Withheld>>> {
-    let mut all = Vec::with_capacity(crops.len());
-    for chunk in crops.chunks(AT_ONCE) {
-        all.extend(model.describe(chunk)?.into_iter().map(|inference| inference.withheld));
-    }
-    Ok(all)
 }
 
 /// The pictures of a folder and the folders in it, sorted; a file stands for itself.

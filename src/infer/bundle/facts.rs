@@ -5,6 +5,7 @@
 use super::super::appearance::AppearanceLimits;
 use super::super::architecture::AutoencoderSpec;
 use super::super::discriminant::Discriminant;
+use super::super::surroundings::SurroundingsLimits;
 use super::super::validity::LatentStatistics;
 use crate::cells::CROP_SIDE_PX;
 use serde::{Deserialize, Serialize};
@@ -93,6 +94,9 @@ pub struct ValidityLimits {
     /// What crops look like at large.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub appearance: Option<AppearanceLimits>,
+    /// What stands around a cell, and how large the cells of its frame are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub surroundings: Option<SurroundingsLimits>,
 }
 
 /// What a model was trained on.

@@ -109,6 +109,7 @@ fn truths(labels: &[u16], settings: &SceneSettings, drawn: &[(&SimulatedCell, Dr
                 transition_share: cell.transition.map(|t| t.share(minute)),
                 protrusion_count: cell.protrusion_count(),
                 protrusion_total_um: cell.protrusion_total_um(),
+                protrusion_longest_um: cell.protrusion_longest_um(),
                 granularity_rad: cell.granularity_rad(),
             })
         })
