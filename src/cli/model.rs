@@ -4,7 +4,7 @@ use super::say;
 use crate::cells::DetectSettings;
 use crate::evaluate::detector::Detector;
 use crate::infer::architecture::AutoencoderSpec;
-use crate::infer::bundle::{self, Bundle};
+use crate::infer::bundle::{self, Bundle, ValidityLimits};
 use crate::infer::{EngineChoice, InferSettings, Model, untrained};
 use crate::learn::guard::{self, FrameSeen, FramesPlan};
 use crate::settings::Settings;
@@ -68,8 +68,9 @@ pub enum Command {
         #[arg(long, value_enum, default_value_t)]
         engine: EngineChoice,
     },
-    /// Fit the bundle's limits on what stands around a cell (crowded boxes, cells of another size) on simulated frames, and
-    /// store them in it. The networks stay as they are; the bundle's hash changes.
+    /// Fit anew beyond which limits scores are withheld, on cells that are found in simulated frames, and store them in the bundle:
+    /// crowded boxes, cells of another size, descriptors, looks and reconstructions. The networks stay as they are; the bundle's
+    /// hash changes.
     FitGuard {
         /// The bundle's folder.
         bundle: PathBuf,
@@ -129,29 +130,43 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
     }
 }
 
-/// Fits the limits on what stands around a cell and stores them in `bundle`.
+/// Fits the limits of the guard on cells found in simulated frames and stores them in the bundle in `folder`.
 ///
 /// # Errors
 /// When the plans give too few cells, or the bundle cannot be read or written.
-pub(super) fn fit_guard(bundle: &Path, plans: &[FramesPlan], detector: &Detector) -> anyhow::Result<()> {
+pub(super) fn fit_guard(folder: &Path, plans: &[FramesPlan], detector: &Detector) -> anyhow::Result<()> {
     let settings = DetectSettings::new(PixelSize::PAPER);
+    let mut model = Model::load(&InferSettings { bundle: folder.to_owned(), ..InferSettings::default() })?;
     let mut fields = Vec::new();
     for plan in plans {
-        fields.extend(guard::each_field(plan, |frame| anyhow::Ok(FrameSeen::of(&detector.find(frame, &settings)?)))?);
+        fields.extend(guard::each_field(plan, |frame| {
+            anyhow::Ok(FrameSeen::of(&detector.find(frame, &settings)?, &mut model)?)
+        })?);
     }
-    let limits = guard::fit(&fields).context("the plan gives too few cells to fit limits on")?;
-    bundle::set_surroundings(bundle, limits)?;
-    let cells: usize = fields.iter().flatten().map(|frame| frame.covered.len()).sum();
-    say(&format!(
-        "fitted on {} fields, {cells} cells: others cover at most {:.1} % of a box; area {:.0} um2, spread of its logarithm {:.2} \
-         between cells and {:.2} between frames, at most {:.2} standard errors away",
-        fields.len(),
-        100.0 * limits.covered_limit,
-        limits.log_area_mean.exp(),
-        limits.log_area_cell_sd,
-        limits.log_area_frame_sd,
-        limits.size_limit
-    ))?;
+    let before = &model.bundle().facts.validity;
+    let limits = guard::refit(before, &fields).context("the plan gives too few cells to fit limits on")?;
+    bundle::set_limits(folder, &limits)?;
+    let cells: usize = fields.iter().flatten().map(|frame| frame.crops.len()).sum();
+    say(&format!("fitted on {} fields, {cells} cells", fields.len()))?;
+    if let Some(it) = &limits.surroundings {
+        say(&format!(
+            "others cover at most {:.1} % of a box; area {:.0} um2, spread of its logarithm {:.2} between cells and {:.2} between \
+             frames, at most {:.2} standard errors away",
+            100.0 * it.covered_limit,
+            it.log_area_mean.exp(),
+            it.log_area_cell_sd,
+            it.log_area_frame_sd,
+            it.size_limit
+        ))?;
+    }
+    let old_and_new = |name: &str, old: Option<f64>, new: Option<f64>| match old.zip(new) {
+        Some((old, new)) => say(&format!("{name} {old:.4}, now {new:.4}")),
+        None => Ok(()),
+    };
+    let look = |limits: &ValidityLimits| limits.appearance.as_ref().map(|it| it.distance_limit);
+    old_and_new("distance of the descriptor", before.distance_limit, limits.distance_limit)?;
+    old_and_new("distance of the look", look(before), look(&limits))?;
+    old_and_new("reconstruction", before.reconstruction_limit, limits.reconstruction_limit)?;
     Ok(())
 }
 

@@ -21,7 +21,6 @@ pub use facts::{CropRule, Facts, Measured, Normalisation, Resize, Training, Unit
 pub use rdf::{Author, Citation};
 
 use super::npy::{self, Tensor};
-use super::surroundings::SurroundingsLimits;
 use super::{InferError, LATENT_LEN, Latent};
 use crate::cells::{CROP_SIDE_PX, Crop};
 use rdf::{Config, FileDescription, Rdf};
@@ -229,20 +228,29 @@ pub fn write(folder: &Path, draft: &Draft) -> Result<(), InferError> {
     write(RDF, text.as_bytes()).map(|_| ())
 }
 
-/// Replaces the limits on a cell's surroundings in the bundle in `folder`; everything else stays, and its identity changes.
+/// Replaces the limits of the bundle in `folder`; everything else stays, and its identity changes.
 ///
 /// # Errors
 /// - As [`Bundle::read`].
-/// - `bundle_facts` when the limits cannot be, `bundle_write` when the description cannot be written.
-pub fn set_surroundings(folder: &Path, limits: SurroundingsLimits) -> Result<(), InferError> {
+/// - `bundle_facts` when the limits cannot be, `bundle_write` when a file cannot be written.
+pub fn set_limits(folder: &Path, limits: &ValidityLimits) -> Result<(), InferError> {
     Bundle::read(folder)?;
     let mut rdf: Rdf = description(folder)?;
-    rdf.config.cytowatch.validity.surroundings = Some(limits);
+    let before = std::mem::replace(&mut rdf.config.cytowatch.validity, limits.clone());
     contract::check_facts(&rdf.config.cytowatch)?;
-    let path = folder.join(RDF);
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).map_err(|source| InferError::BundleWrite { path, source })
+    };
+    // The model card names the one limit that a reader asks for.
+    if let Some((before, now)) = before.distance_limit.zip(limits.distance_limit) {
+        let card = String::from_utf8_lossy(&read(&folder.join(&rdf.documentation))?).into_owned();
+        let named = |limit: f64| format!("training set than {limit:.2} (Mahalanobis");
+        write(&rdf.documentation, &card.replace(&named(before), &named(now)))?;
+    }
     let text = serde_saphyr::to_string(&rdf)
-        .map_err(|source| InferError::BundleDescription { path: path.clone(), source: Box::new(source) })?;
-    fs::write(&path, text).map_err(|source| InferError::BundleWrite { path, source })
+        .map_err(|source| InferError::BundleDescription { path: folder.join(RDF), source: Box::new(source) })?;
+    write(RDF, &text)
 }
 
 /// Serialises numbers as `[1, 2, 3]` in one line.

@@ -1,12 +1,14 @@
-//! What only whole frames tell of a bundle's limits: how crowded a cell's box may be, how large cells are.
+//! A bundle's limits, fitted anew on cells that were found as the daemon finds them.
 //!
-//! Renders fields of simulated panels that no network was trained on, finds their cells as the daemon does, and fits
-//! [`SurroundingsLimits`]: the sizes on every second field, the limits on the others. No network is trained again.
+//! Renders fields of simulated panels that no network was trained on, finds and describes their cells, and fits how crowded a box
+//! may be, how large cells are, and how far descriptor, look and reconstruction may be off. No network is trained again.
 
-use crate::cells::{Cell, FoundCells};
+use crate::cells::{Crop, FoundCells};
 use crate::frame::{self, CorrectedFrame};
-use crate::infer::bundle::CropRule;
+use crate::infer::appearance::{self, Looks};
+use crate::infer::bundle::ValidityLimits;
 use crate::infer::surroundings::{SurroundingsLimits, covered, log_areas};
+use crate::infer::{InferError, Model};
 use crate::simulate::{Moment, Panel, Place, Scene, SceneSettings};
 use crate::units::PixelSize;
 use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
@@ -63,29 +65,72 @@ pub fn each_field<T, E>(
     Ok(fields)
 }
 
+/// What is measured of one found cell and its crop.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CropSeen {
+    /// Share of its box that other cells cover.
+    pub covered: f64,
+    /// Distance of its descriptor to the training set.
+    pub distance: f64,
+    /// Distance of its look to the training set, where the bundle judges looks.
+    pub look: Option<f64>,
+    /// Mean squared difference to its reconstruction, where the bundle judges that.
+    pub error: Option<f64>,
+}
+
 /// What is measured of the cells of one frame.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct FrameSeen {
     /// Natural logarithm of the areas in um2 of the cells that are wholly seen.
     pub log_areas: Vec<f64>,
-    /// Share of every crop's box that other cells cover.
-    pub covered: Vec<f64>,
+    /// The cells that have a crop.
+    pub crops: Vec<CropSeen>,
 }
 
 impl FrameSeen {
-    /// Of the cells found at the paper's pixel size.
-    pub fn of(found: &FoundCells) -> Self {
-        let shares = covered(&found.cells, PixelSize::PAPER.px_from_um(CropRule::default().box_um));
-        let with_crop = |(cell, share): (&Cell, f64)| cell.crop.is_some().then_some(share);
-        Self {
-            log_areas: log_areas(&found.cells),
-            covered: found.cells.iter().zip(shares).filter_map(with_crop).collect(),
-        }
+    /// Of the cells found at the paper's pixel size, as `model` describes them.
+    ///
+    /// # Errors
+    /// The model's, and `bundle_facts` when its limits cannot be.
+    pub fn of(found: &FoundCells, model: &mut Model) -> Result<Self, InferError> {
+        let facts = &model.bundle().facts;
+        let looks = facts.validity.appearance.as_ref().map(Looks::new).transpose()?;
+        let shares = covered(&found.cells, PixelSize::PAPER.px_from_um(facts.crop.box_um));
+        let with_crop = found.cells.iter().zip(shares).filter_map(|(cell, share)| Some((cell.crop.as_ref()?, share)));
+        let (crops, shares): (Vec<Crop>, Vec<f64>) = with_crop.map(|(crop, share)| (crop.clone(), share)).unzip();
+        let described = model.describe(&crops)?;
+        let seen = crops.iter().zip(shares).zip(described).map(|((crop, covered), inference)| CropSeen {
+            covered,
+            distance: inference.distance,
+            look: looks.as_ref().map(|looks| looks.distance(&appearance::of(crop))),
+            error: inference.reconstruction_error,
+        });
+        Ok(Self { log_areas: log_areas(&found.cells), crops: seen.collect() })
     }
 }
 
-/// The limits that two thousandths of held-out cells and frames exceed; `None` when there are too few.
-pub fn fit(fields: &[Vec<FrameSeen>]) -> Option<SurroundingsLimits> {
+/// The limits of `before` fitted anew on found cells; `None` when there are too few. Two thousandths of held-out frames and boxes
+/// exceed those on surroundings, a thousandth of held-out crops each of the others; those on focus and saturation stay.
+pub fn refit(before: &ValidityLimits, fields: &[Vec<FrameSeen>]) -> Option<ValidityLimits> {
+    let surroundings = surroundings(fields)?;
+    let crops = || {
+        let frames = fields.iter().flatten();
+        let usual = frames.filter(|frame| surroundings.size_distance(&frame.log_areas) <= surroundings.size_limit);
+        usual.flat_map(|frame| &frame.crops).filter(|crop| crop.covered <= surroundings.covered_limit)
+    };
+    let limit = |of: fn(&CropSeen) -> Option<f64>| beyond(crops().filter_map(of), 0.5);
+    let mut limits = before.clone();
+    limits.surroundings = Some(surroundings);
+    limits.distance_limit = limits.distance_limit.map(|_| limit(|crop| Some(crop.distance)));
+    limits.reconstruction_limit = limits.reconstruction_limit.map(|_| limit(|crop| crop.error));
+    if let Some(appearance) = &mut limits.appearance {
+        appearance.distance_limit = limit(|crop| crop.look);
+    }
+    Some(limits)
+}
+
+/// Sizes from every second field, limits from the others.
+fn surroundings(fields: &[Vec<FrameSeen>]) -> Option<SurroundingsLimits> {
     let every_second =
         |from: usize| fields.iter().skip(from).step_by(2).flatten().filter(|it| !it.log_areas.is_empty());
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
@@ -112,7 +157,7 @@ pub fn fit(fields: &[Vec<FrameSeen>]) -> Option<SurroundingsLimits> {
         log_area_frame_sd: between.max(0.0).sqrt(),
         size_limit: 1.0,
     };
-    limits.covered_limit = beyond(every_second(1).flat_map(|frame| frame.covered.iter().copied()), 1.0);
+    limits.covered_limit = beyond(every_second(1).flat_map(|frame| frame.crops.iter().map(|crop| crop.covered)), 1.0);
     limits.size_limit = beyond(every_second(1).map(|frame| limits.size_distance(&frame.log_areas)), 1.0);
     limits.check().is_ok().then_some(limits)
 }
@@ -139,16 +184,22 @@ mod tests {
             .map(|_| {
                 let own = 6.0 + 0.2 * normal();
                 let log_areas = (0..9).map(|_| own + 0.4 * normal()).collect();
-                vec![FrameSeen { log_areas, covered: vec![normal().abs() * 0.01] }]
+                vec![FrameSeen {
+                    log_areas,
+                    crops: vec![CropSeen { covered: normal().abs() * 0.01, distance: 7.0, ..CropSeen::default() }],
+                }]
             })
             .collect();
-        let limits = fit(&fields).unwrap();
+        let before = ValidityLimits { distance_limit: Some(3.0), ..ValidityLimits::default() };
+        let refitted = refit(&before, &fields).unwrap();
+        assert!(refitted.distance_limit == Some(7.0) && refitted.reconstruction_limit.is_none(), "{refitted:?}");
+        let limits = refitted.surroundings.unwrap();
         assert!(
             (limits.log_area_mean - 6.0).abs() < 0.03 && (limits.log_area_cell_sd - 0.4).abs() < 0.02,
             "{limits:?}"
         );
         assert!((limits.log_area_frame_sd - 0.2).abs() < 0.03, "{limits:?}");
         assert!((2.5..4.0).contains(&limits.size_limit) && (0.025..0.04).contains(&limits.covered_limit), "{limits:?}");
-        assert_eq!(fit(&[]), None);
+        assert_eq!(refit(&before, &[]), None);
     }
 }
