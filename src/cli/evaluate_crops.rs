@@ -1,5 +1,8 @@
 //! `cytowatch evaluate crops`: what a bundle makes of real crops.
 
+#[cfg(feature = "learn")]
+mod adapt;
+
 use super::model::ModelArgs;
 use super::say;
 use crate::cells::Crop;
@@ -26,6 +29,10 @@ pub struct Args {
     /// Table with a line `sample,high` or `sample,low` per labelled sample.
     #[arg(long)]
     pub labels: Option<PathBuf>,
+    /// The bundle's training checkpoint: train it on with the crops, without labels, and say what that does to crops that were
+    /// left out (needs the cargo feature `learn`).
+    #[arg(long)]
+    pub adapt: Option<PathBuf>,
     /// Write the findings into the bundle's model card, in the place of earlier ones. The bundle's identity changes.
     #[arg(long)]
     pub into_card: bool,
@@ -47,7 +54,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     for chunk in crops.chunks(AT_ONCE) {
         seen.extend(reconstruct(&mut model, chunk)?);
     }
-    let lines = lines(model.bundle(), &origins, &seen);
+    let mut lines = lines(model.bundle(), &origins, &seen);
+    if let Some(checkpoint) = &args.adapt {
+        lines.extend(adapted(checkpoint, model.bundle(), &origins, &crops)?);
+    }
     for line in &lines {
         say(line)?;
     }
@@ -55,6 +65,16 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         into_card(&args.model.bundle_folder()?.join(CARD), &lines)?;
     }
     Ok(())
+}
+
+#[cfg(feature = "learn")]
+fn adapted(checkpoint: &Path, bundle: &Bundle, origins: &[Origin], crops: &[Crop]) -> anyhow::Result<Vec<String>> {
+    adapt::lines(checkpoint, bundle, origins, crops)
+}
+
+#[cfg(not(feature = "learn"))]
+fn adapted(_: &Path, _: &Bundle, _: &[Origin], _: &[Crop]) -> anyhow::Result<Vec<String>> {
+    super::train::not_built().map(|()| Vec::new())
 }
 
 /// What was found, a line each.
