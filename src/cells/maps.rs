@@ -5,16 +5,19 @@
 
 use super::grid::Grid;
 use super::mask::{Labels, Mask};
+use super::rays::{self, RayMaps};
 use super::segment::{Segmented, area_px};
 use super::split::split;
 use super::working::WorkingPicture;
 
 /// Inside is what is more likely inside than outside.
-const INSIDE: f32 = 0.5;
+const INSIDE_LOGIT: f32 = 0.0;
 /// A hill that rises less than this above the pass to its neighbour is part of it; depths are 0..1.
 const PROMINENCE: f32 = 0.2;
 /// Smoothing of the depth before hills are counted, px.
 const SMOOTHING_PX: f32 = 1.6;
+/// Smoothing looks no further than this, px.
+const MARGIN_PX: usize = 5;
 /// A cell's deepest point is believed to lie at least this deep.
 const SHALLOWEST: f32 = 0.25;
 /// Cells smaller than this share of the hinted cell's area are debris.
@@ -33,21 +36,51 @@ pub struct CellMaps {
     pub depth: Vec<f32>,
 }
 
+/// What a network said of a working picture.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Maps {
+    /// Inside and depth.
+    Depth(CellMaps),
+    /// Polygons.
+    Rays(RayMaps),
+}
+
 /// The cells in the maps of `picture`; `None` when the maps are of another size or not finite.
-pub(super) fn segment(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
+pub(super) fn segment(picture: &WorkingPicture, maps: &Maps) -> Option<Segmented> {
+    match maps {
+        Maps::Depth(maps) => hills(picture, maps),
+        Maps::Rays(maps) => rays::segment(picture, maps),
+    }
+}
+
+fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
     let (width, height) = (picture.width, picture.height);
     let fits = |map: &[f32]| map.len() == width * height && map.iter().all(|value| value.is_finite());
     if !fits(&maps.inside) || !fits(&maps.depth) {
         return None;
     }
-    let probability =
-        |map: &[f32]| Grid { width, height, values: map.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect() };
-    let (inside, depth) = (probability(&maps.inside), probability(&maps.depth).smoothed(SMOOTHING_PX));
     let area = area_px(picture.diameter_px as f32);
-    let mask = Mask::above(&inside, INSIDE).filled((HOLE_SHARE * area) as usize);
+    let inside = Grid { width, height, values: maps.inside.clone() };
+    let mask = Mask::above(&inside, INSIDE_LOGIT).filled((HOLE_SHARE * area) as usize);
     let covered = mask.area() as f64 / mask.inside.len().max(1) as f64;
-    let hills = split(&mask, &depth, PROMINENCE, (HILL_SHARE * area) as usize).largest_parts();
-    Some(Segmented { scale: picture.scale, labels: believable(&hills, &depth, area), covered })
+    let parts = mask.parts();
+    let mut labels = Labels { label: vec![0; parts.label.len()], count: 0, ..parts };
+    // Part by part: most of a frame is empty, and what happens in one part does not depend on the others.
+    for window in parts.windows().into_iter().filter(|window| window.area >= smallest_px(area)) {
+        let view = window.with_margin(MARGIN_PX, width, height);
+        let own = parts.one(window.label, &view);
+        let logits = view.rows(width).flat_map(|row| maps.depth.get(row).unwrap_or_default());
+        let values = logits.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
+        let depth = Grid { width: view.width(), height: view.height(), values }.smoothed(SMOOTHING_PX);
+        let hills = split(&own, &depth, PROMINENCE, (HILL_SHARE * area) as usize).largest_parts();
+        labels.add(&view, &believable(&hills, &depth, area));
+    }
+    Some(Segmented { scale: picture.scale, labels, covered, inside: Some(inside.values) })
+}
+
+/// Cells are at least this large, px.
+fn smallest_px(area: f32) -> usize {
+    (SMALLEST_SHARE * area) as usize
 }
 
 /// Without the hills that are too small or too flat to be cells.
@@ -58,7 +91,7 @@ fn believable(hills: &Labels, depth: &Grid, area: f32) -> Labels {
     for (&label, &depth) in hills.label.iter().zip(&depth.values) {
         top[label as usize] = top[label as usize].max(depth);
     }
-    let smallest = (SMALLEST_SHARE * area) as usize;
+    let smallest = smallest_px(area);
     let good: Vec<bool> = top.iter().zip(&areas).map(|(&top, &area)| top >= SHALLOWEST && area >= smallest).collect();
     let label = hills.label.iter().map(|&label| if good[label as usize] { label } else { 0 }).collect();
     Labels { label, ..*hills }
@@ -119,7 +152,7 @@ mod tests {
         let maps = CellMaps { inside: logit(&inside), depth: logit(&depth) };
         let picture =
             WorkingPicture { width, height, values: vec![0.0; width * height], scale: 2.0, diameter_px: 24.0 };
-        let found = segment(&picture, &maps).unwrap();
+        let found = hills(&picture, &maps).unwrap();
         assert_eq!(found.labels.windows().len(), 3);
         let same = found.labels.label.iter().zip(&labels).filter(|(a, b)| (**a > 0) == (**b > 0)).count();
         assert_eq!(same, width * height);
@@ -131,8 +164,8 @@ mod tests {
     fn maps_of_another_size_or_not_finite_are_refused() {
         let picture = WorkingPicture { width: 2, height: 2, values: vec![0.0; 4], scale: 1.0, diameter_px: 24.0 };
         let maps = |inside: Vec<f32>| CellMaps { inside, depth: vec![0.0; 4] };
-        assert!(segment(&picture, &maps(vec![0.0; 3])).is_none());
-        assert!(segment(&picture, &maps(vec![f32::NAN; 4])).is_none());
-        assert!(segment(&picture, &maps(vec![-9.0; 4])).is_some_and(|found| found.labels.windows().is_empty()));
+        assert!(hills(&picture, &maps(vec![0.0; 3])).is_none());
+        assert!(hills(&picture, &maps(vec![f32::NAN; 4])).is_none());
+        assert!(hills(&picture, &maps(vec![-9.0; 4])).is_some_and(|found| found.labels.windows().is_empty()));
     }
 }

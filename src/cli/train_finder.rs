@@ -11,6 +11,9 @@ pub struct Args {
     /// Simulated cultures.
     #[arg(long, default_value_t = 160)]
     pub cultures: u64,
+    /// Fields of the simulated microscope (the paper's optics, melanoma cells).
+    #[arg(long, default_value_t = 120)]
+    pub fields: u64,
     /// Folder of the public sets.
     #[arg(long, env = "CYTOWATCH_DATA")]
     pub data: Option<PathBuf>,
@@ -21,7 +24,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0.5)]
     pub real_share: f64,
     /// Channels after the first convolution.
-    #[arg(long, default_value_t = 12)]
+    #[arg(long, default_value_t = 16)]
     pub width: usize,
     /// Steps of Adam.
     #[arg(long, default_value_t = 6000)]

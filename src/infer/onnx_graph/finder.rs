@@ -75,6 +75,33 @@ pub(in crate::infer) fn dark_is_foreground(threshold: f32) -> Vec<u8> {
     graph.finish("someone_elses", "seen", shape(1), shape(MAPS))
 }
 
+/// A star network, for tests: `raw [N, H, W, 1] -> seen [N, H, W, 1 + count]`, how dark the picture is round a place and
+/// `count` rays of `radius` px.
+#[cfg(test)]
+pub(in crate::infer) fn dark_is_a_star(count: usize, radius: f32) -> Vec<u8> {
+    const SIDE: usize = 17;
+    let taps = SIDE * SIDE;
+    let mut graph = Chain::new("raw");
+    graph.push("channel_first", "Transpose", &[], [ints("perm", &[0, 3, 1, 2])]);
+    let mut kernel = vec![-1.0 / taps as f32; taps];
+    kernel.resize((1 + count) * taps, 0.0);
+    graph.weights("look_kernel", &[1 + count, 1, SIDE, SIDE], &kernel);
+    graph.weights("look_bias", &[1 + count], &[&[1.0], vec![radius; count].as_slice()].concat());
+    let how = [ints("kernel_shape", &[SIDE as i64; 2]), ints("pads", &[SIDE as i64 / 2; 4])];
+    graph.push("look", "Conv", &["look_kernel", "look_bias"], how);
+    graph.push("channel_last", "Transpose", &[], [ints("perm", &[0, 2, 3, 1])]);
+    graph.finish("a_star", "seen", last(shape(1)), last(shape(1 + count)))
+}
+
+/// The shape with its channels at the end.
+#[cfg(test)]
+fn last(mut shape: Shape) -> Shape {
+    if let Some(axes) = shape.dim.get_mut(1..) {
+        axes.rotate_left(1);
+    }
+    shape
+}
+
 fn shape(channels: usize) -> Shape {
     let named = |name: &str| Dimension { value: None, param: Some(name.to_owned()) };
     let fixed = Dimension { value: Some(channels as i64), param: None };
