@@ -34,6 +34,8 @@ pub struct CellMaps {
     pub inside: Vec<f32>,
     /// `[height, width]`: logit of the depth in its cell.
     pub depth: Vec<f32>,
+    /// Whether doubt says that the picture shows something else than the network knows: the shipped one's does.
+    pub tells_kinds: bool,
 }
 
 /// What a network said of a working picture.
@@ -75,7 +77,25 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
         let hills = split(&own, &depth, PROMINENCE, (HILL_SHARE * area) as usize).largest_parts();
         labels.add(&view, &believable(&hills, &depth, area));
     }
-    Some(Segmented { scale: picture.scale, labels, covered, inside: Some(inside.values) })
+    Some(Segmented { scale: picture.scale, labels, covered, sureness: sureness(maps), inside: Some(inside.values) })
+}
+
+/// How sure the network is, 0..=2: of the inside where it sees one (mean of twice the probability's distance from one
+/// half), and of cells' middles (the depth that a twentieth of the inside exceeds). `None` when it sees no inside, or its
+/// doubt says nothing.
+fn sureness(maps: &CellMaps) -> Option<f64> {
+    let (mut sum, mut depths) = (0.0_f64, Vec::new());
+    for (inside, depth) in maps.inside.iter().zip(&maps.depth).filter(|(inside, _)| **inside > INSIDE_LOGIT) {
+        // Twice a probability less one is the hyperbolic tangent of half its logit.
+        sum += f64::from((0.5 * inside).tanh());
+        depths.push(*depth);
+    }
+    let (count, at) = (depths.len() as f64, depths.len() * 19 / 20);
+    if depths.is_empty() || !maps.tells_kinds {
+        return None;
+    }
+    let (_, deep, _) = depths.select_nth_unstable_by(at, f32::total_cmp);
+    Some(sum / count + f64::from(1.0 / (1.0 + (-*deep).exp())))
 }
 
 /// Cells are at least this large, px.
@@ -149,11 +169,15 @@ mod tests {
         assert!(depth.iter().all(|d| (0.0..=1.0).contains(d)) && depth.iter().any(|d| *d > 0.99));
         let logit =
             |map: &[f32]| map.iter().map(|v| (v.clamp(0.01, 0.99) / (1.0 - v.clamp(0.01, 0.99))).ln()).collect();
-        let maps = CellMaps { inside: logit(&inside), depth: logit(&depth) };
+        let maps = CellMaps { inside: logit(&inside), depth: logit(&depth), tells_kinds: true };
         let picture =
             WorkingPicture { width, height, values: vec![0.0; width * height], scale: 2.0, diameter_px: 24.0 };
         let found = hills(&picture, &maps).unwrap();
         assert_eq!(found.labels.windows().len(), 3);
+        assert!(found.sureness.is_some_and(|sureness| (1.8..=2.0).contains(&sureness)), "{:?}", found.sureness);
+        assert!(
+            hills(&picture, &CellMaps { tells_kinds: false, ..maps }).is_some_and(|found| found.sureness.is_none())
+        );
         let same = found.labels.label.iter().zip(&labels).filter(|(a, b)| (**a > 0) == (**b > 0)).count();
         assert_eq!(same, width * height);
         let (a, b) = (found.labels.label[30 * width + 25], found.labels.label[30 * width + 46]);
@@ -163,7 +187,7 @@ mod tests {
     #[test]
     fn maps_of_another_size_or_not_finite_are_refused() {
         let picture = WorkingPicture { width: 2, height: 2, values: vec![0.0; 4], scale: 1.0, diameter_px: 24.0 };
-        let maps = |inside: Vec<f32>| CellMaps { inside, depth: vec![0.0; 4] };
+        let maps = |inside: Vec<f32>| CellMaps { inside, depth: vec![0.0; 4], tells_kinds: true };
         assert!(hills(&picture, &maps(vec![0.0; 3])).is_none());
         assert!(hills(&picture, &maps(vec![f32::NAN; 4])).is_none());
         assert!(hills(&picture, &maps(vec![-9.0; 4])).is_some_and(|found| found.labels.windows().is_empty()));

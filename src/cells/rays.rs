@@ -84,7 +84,7 @@ pub(super) fn segment(picture: &WorkingPicture, maps: &RayMaps) -> Option<Segmen
     }
     let labels = labels.largest_parts();
     let covered = labels.label.iter().filter(|label| **label > 0).count() as f64 / (width * height).max(1) as f64;
-    Some(Segmented { scale: picture.scale, labels, covered, inside: None })
+    Some(Segmented { scale: picture.scale, labels, covered, sureness: None, inside: None })
 }
 
 impl RayMaps {

@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1.0)]
     hint_factor: f64,
     /// Folder of the network that finds cells, `auto` or `none`; by default as the daemon has it.
-    #[arg(long, default_value = "none")]
+    #[arg(long, default_value = "auto")]
     model: PathBuf,
     /// The engine that runs the network.
     #[arg(long, default_value = "auto")]
@@ -131,7 +131,8 @@ fn matches(still: &Still, detect: &DetectSettings, detector: &Detector) -> anyho
             instances::match_outlines(truth, &painted)
         }
         Truth::Boxes(truth) => {
-            let boxes: Vec<BoxPx> = found.cells.iter().map(|cell| instances::body_box(&frame, cell)).collect();
+            let boxes: Vec<BoxPx> =
+                found.cells.iter().map(|cell| instances::body_box(&frame, cell, detect.pixel_size)).collect();
             instances::match_boxes(truth, &boxes)
         }
     })

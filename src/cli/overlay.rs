@@ -29,7 +29,7 @@ pub struct Args {
     #[arg(long, default_value_t = 20.0)]
     pub cell_diameter_um: f64,
     /// Folder of the network that finds cells, `auto` or `none`; by default as the daemon has it.
-    #[arg(long, default_value = "none")]
+    #[arg(long, default_value = "auto")]
     pub model: PathBuf,
     /// The engine that runs the network.
     #[arg(long, default_value = "auto")]

@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long, default_value_t = 0.5)]
     pub real_share: f64,
     /// Channels after the first convolution.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 12)]
     pub width: usize,
     /// Steps of Adam.
     #[arg(long, default_value_t = 6000)]
@@ -32,6 +32,9 @@ pub struct Args {
     /// Pictures per step.
     #[arg(long, default_value_t = 12)]
     pub batch: usize,
+    /// Folder of a network of ours to begin with, which is then trained further.
+    #[arg(long)]
+    pub from: Option<PathBuf>,
     /// Adam's longest step.
     #[arg(long, default_value_t = 3e-3)]
     pub learning_rate: f32,

@@ -24,6 +24,8 @@ use tiles::{Piece, pieces};
 
 /// Where the shipped network lies.
 const SHIPPED: &str = "models/cells";
+/// The setting for the shipped network, where it is there.
+const AUTO: &str = "auto";
 /// The setting for the classical chain.
 const NONE: &str = "none";
 /// How many pixels apart the places of an output may be.
@@ -42,7 +44,7 @@ pub struct FindSettings {
 
 impl Default for FindSettings {
     fn default() -> Self {
-        Self { model: PathBuf::from(NONE) }
+        Self { model: PathBuf::from(AUTO) }
     }
 }
 
@@ -53,7 +55,7 @@ impl FindSettings {
     pub fn resolved(&self) -> Self {
         let model = match self.model.to_str() {
             Some(NONE) => self.model.clone(),
-            Some("auto") => {
+            Some(AUTO) => {
                 let shipped = bundle::find(PathBuf::from(SHIPPED));
                 if shipped.join(bundle::RDF).is_file() { shipped } else { PathBuf::from(NONE) }
             }
@@ -234,7 +236,7 @@ fn understood(seen: Seen, meaning: Meaning) -> Maps {
     let mut planes = planes.into_iter();
     let (first, second) = (planes.next().unwrap_or_default(), planes.next().unwrap_or_default());
     match meaning {
-        Meaning::InsideDepth => Maps::Depth(CellMaps { inside: first, depth: second }),
+        Meaning::InsideDepth => Maps::Depth(CellMaps { inside: first, depth: second, tells_kinds: true }),
         Meaning::ForegroundBoundary => {
             // Inside is foreground, depth is foreground that is no boundary.
             let logit = |probability: f32| {
@@ -243,7 +245,8 @@ fn understood(seen: Seen, meaning: Meaning) -> Maps {
             };
             let depth = first.iter().zip(&second).map(|(foreground, boundary)| logit(foreground * (1.0 - boundary)));
             let depth = depth.collect();
-            Maps::Depth(CellMaps { inside: first.iter().map(|&foreground| logit(foreground)).collect(), depth })
+            let inside = first.iter().map(|&foreground| logit(foreground)).collect();
+            Maps::Depth(CellMaps { inside, depth, tells_kinds: false })
         }
         Meaning::Rays(_, thresholds) => {
             let mut rays = second;

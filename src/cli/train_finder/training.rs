@@ -41,6 +41,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         learning_rate: args.learning_rate,
         real_share: args.real_share,
         seed: args.seed,
+        from: args.from.as_ref().map(|folder| finder::bundle::read(folder)).transpose()?,
     };
     let began = Instant::now();
     let shown = if simulated.is_empty() { &real } else { &simulated };
@@ -64,6 +65,10 @@ fn page(culture: Culture) -> Option<Page> {
 /// The model card.
 fn card(args: &Args, step: u32, loss: f32) -> String {
     let sets = if args.sets.is_empty() { "none".to_owned() } else { args.sets.join(", ") };
+    let begun = match &args.from {
+        None => "Begun from random weights.".to_owned(),
+        Some(folder) => format!("Begun from a trained network, {}.", folder.display()),
+    };
     let Args { cultures, fields, real_share, width, steps, batch, learning_rate, seed, .. } = args;
     format!(
         "# cytowatch cell finder
@@ -73,6 +78,7 @@ brought to one scale and one contrast. It gives, for every pixel, the logit that
 deep it lies there; cells are the hills of the second inside the first.
 
 - Trained on {cultures} simulated cultures and {fields} fields of the simulated microscope (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
+- {begun}
 - Adam, {step} of {steps} steps of {batch} pictures of 96 x 96, longest step {learning_rate}; mean cross-entropy of the last steps {loss:.4}.
 - Made by `cytowatch train-finder`. What it reaches, set by set, stands in `docs/detection.md`.
 - It knows phase contrast of adherent cells. Other modalities and other organisms are not what it was made for.

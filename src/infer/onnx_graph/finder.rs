@@ -1,8 +1,9 @@
 //! The cell finder's network as an ONNX file: `picture [N, 1, H, W] -> maps [N, 2, H, W]`, logits; H and W are free.
 
-use super::message::{Dimension, Shape};
+use super::message::{self, Dimension, Shape};
 use super::{BATCH_AXIS, Chain, Taps, fold, ints};
 use crate::infer::InferError;
+use crate::infer::architecture::BatchNorm;
 use crate::infer::finder_plan::{FinderWeights, Layer, MAPS, Step, plan};
 
 /// Name of the input, the working picture.
@@ -47,6 +48,32 @@ pub fn finder(weights: &FinderWeights) -> Result<Vec<u8>, InferError> {
         }
     }
     Ok(graph.finish("cell_finder", MAPS_OUT, shape(1), shape(MAPS)))
+}
+
+/// The weights in an ONNX file that [`finder`] wrote, batch norms folded; `None` when it is another.
+pub fn read(bytes: &[u8]) -> Option<FinderWeights> {
+    let graph = message::decode(bytes)?.graph?;
+    let numbers = |name: &String| -> Option<Vec<f32>> {
+        let tensor = graph.initializer.iter().find(|tensor| tensor.name.as_ref() == Some(name))?;
+        let (numbers, rest) = tensor.raw_data.as_deref()?.as_chunks::<4>();
+        rest.is_empty().then(|| numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    };
+    let mut layers: Vec<Layer> = Vec::new();
+    for node in &graph.node {
+        match (node.op_type.as_deref()?, node.input.as_slice()) {
+            ("Conv" | "ConvTranspose", [_, kernel, bias]) => {
+                let bias = numbers(bias)?;
+                let norm = BatchNorm { bias: bias.clone(), ..BatchNorm::exact(bias.len()) };
+                layers.push(Layer { kernel: numbers(kernel)?, norm, slope: None });
+            }
+            ("LeakyRelu", _) => layers.last_mut()?.slope = node.attribute.first()?.f,
+            _ => {}
+        }
+    }
+    let width = layers.first()?.norm.gain.len();
+    let weights = FinderWeights { width, layers };
+    // Written again it is the same file, or it was another network.
+    (finder(&weights).ok()?.len() == bytes.len()).then_some(weights)
 }
 
 /// A convolution that keeps, halves or doubles the sides.

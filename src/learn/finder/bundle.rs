@@ -18,6 +18,15 @@ const CARD: &str = "README.md";
 const TEST_PICTURE: &str = "test_picture.npy";
 const TEST_MAPS: &str = "test_maps.npy";
 
+/// The ONNX file of a folder that [`write`] made.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let path = folder.join(NETWORK);
+    std::fs::read(&path).with_context(|| format!("read {}", path.display()))
+}
+
 /// Writes the network `onnx` into `folder` (made when absent), with what it gives for `picture` (`[96, 96]`) and with the
 /// model card `card`; `rdf.yaml` comes last.
 ///
