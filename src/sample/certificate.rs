@@ -156,8 +156,8 @@ pub struct SessionFacts {
     pub runs: Vec<RunFacts>,
     /// Bundles that looked again at cells that another one had scored first; not part of the hash.
     pub later_scores: Vec<LaterScores>,
-    /// Hash over every result of the session in a fixed order.
-    pub results_sha256: String,
+    /// Hash over every result of the session in a fixed order; `None` where results were only counted.
+    pub results_sha256: Option<String>,
 }
 
 /// How many frames there should be.

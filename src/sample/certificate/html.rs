@@ -36,10 +36,9 @@ impl Certificate {
             self.cell_table(),
             self.alert_table(),
             self.run_table(),
-            format!(
-                "<h2>Results</h2><p>Hash over every result, in a fixed order: <code>{}</code></p>",
-                facts.results_sha256
-            ),
+            facts.results_sha256.as_ref().map_or_else(String::new, |hash| {
+                format!("<h2>Results</h2><p>Hash over every result, in a fixed order: <code>{hash}</code></p>")
+            }),
             "<p class=\"quiet\">For research. Scores and calls are not a diagnosis.</p>".to_owned(),
             "<div class=\"sign\"><div>Operator</div><div>Date</div></div>\n</body></html>\n".to_owned(),
         ]

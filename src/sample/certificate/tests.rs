@@ -22,7 +22,7 @@ fn session(fovs: Vec<FovFacts>) -> SessionFacts {
         alerts: Vec::new(),
         runs: Vec::new(),
         later_scores: Vec::new(),
-        results_sha256: "0".repeat(64),
+        results_sha256: Some("0".repeat(64)),
     }
 }
 

@@ -116,7 +116,10 @@ impl Certificate {
             let it = &later.bundle;
             writeln!(out, "  later scores of {} cells: {} ({} {})", later.cells, it.sha256, it.name, it.version)?;
         }
-        writeln!(out, "\nresults {}", self.facts.results_sha256)
+        match &self.facts.results_sha256 {
+            Some(hash) => writeln!(out, "\nresults {hash}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -91,7 +91,7 @@ async fn filled(store: &Store) -> (BundleId, RunId) {
 async fn facts_of(store: &Store) -> SessionFacts {
     let named = sessions_named(store.readers(), "150312").await.unwrap();
     assert_eq!(named.len(), 1);
-    session_facts(store.readers(), named[0].session_id, 9000).await.unwrap().unwrap()
+    session_facts(store.readers(), named[0].session_id, Results::Hashed, 9000).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -138,6 +138,6 @@ async fn unknown_session_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("cytowatch.db")).await.unwrap();
     assert!(sessions_named(store.readers(), "none").await.unwrap().is_empty());
-    assert!(session_facts(store.readers(), SessionId(7), 0).await.unwrap().is_none());
+    assert!(session_facts(store.readers(), SessionId(7), Results::Counted, 0).await.unwrap().is_none());
     store.close().await;
 }
