@@ -52,6 +52,19 @@ statements! {
         JOIN frames ON frames.fov_id = fields_of_view.fov_id
         JOIN cells ON cells.frame_id = frames.frame_id
         WHERE fields_of_view.session_id = ?1";
+    /// Scores of the bundle that looked first.
+    FOV_SCORES = "
+        SELECT fields_of_view.name AS fov, samples.name AS sample,
+            count(*) FILTER (WHERE inferences.withheld IS NULL) AS scored,
+            count(*) FILTER (WHERE inferences.withheld IS NOT NULL) AS withheld
+        FROM fields_of_view
+        JOIN samples ON samples.sample_id = fields_of_view.sample_id
+        JOIN frames ON frames.fov_id = fields_of_view.fov_id
+        JOIN runs ON runs.run_id = frames.run_id
+        JOIN cells ON cells.frame_id = frames.frame_id
+        JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = runs.bundle_id
+        WHERE fields_of_view.session_id = ?1
+        GROUP BY fields_of_view.fov_id ORDER BY fields_of_view.fov_id";
     /// By bundle; `later` are those of bundles that looked again at what another one had scored first.
     SCORES = "
         SELECT bundles.name, bundles.version, bundles.sha256, inferences.bundle_id IS NOT runs.bundle_id AS later,
@@ -291,11 +304,22 @@ async fn fovs(readers: &SqlitePool, session: SessionId) -> Result<Vec<FovFacts>,
     for (fov, sample, time, untimed) in rows {
         // Instruments number the fields of each sample from the beginning.
         if fovs.last().is_none_or(|last| last.fov != fov || last.sample != sample) {
-            fovs.push(FovFacts { fov, sample, times: Vec::new(), untimed: 0 });
+            fovs.push(FovFacts { fov, sample, times: Vec::new(), untimed: 0, scored: 0, withheld: 0 });
         }
         if let Some(last) = fovs.last_mut() {
             last.times.extend(time);
             last.untimed += untimed;
+        }
+    }
+    type Scored = (String, String, u64, u64);
+    let scores: Vec<Scored> = read_all(readers, (FOV_SCORES, &[session.0]), "count a session's scores", |row| {
+        Ok((row.try_get(0)?, row.try_get(1)?, number(row, 2)?, number(row, 3)?))
+    })
+    .await?;
+    for (name, sample, scored, withheld) in scores {
+        if let Some(fov) = fovs.iter_mut().find(|it| it.fov == name && it.sample == sample) {
+            fov.scored += scored;
+            fov.withheld += withheld;
         }
     }
     Ok(fovs)

@@ -68,7 +68,7 @@ impl Certificate {
         let row = |fov: &FovAccount| {
             let it = &fov.account;
             format!(
-                "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
+                "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td></tr>",
                 escaped(&fov.fov),
                 escaped(&fov.sample),
                 it.expected,
@@ -76,10 +76,11 @@ impl Certificate {
                 it.failed,
                 it.open,
                 it.missing,
-                ranges(&fov.gaps)
+                ranges(&fov.gaps),
+                fov.withheld_share().map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share))
             )
         };
-        let head = "<tr><th>Field</th><th>Sample</th><th class=\"n\">Expected</th><th class=\"n\">Analysed</th><th class=\"n\">Failed</th><th class=\"n\">Open</th><th class=\"n\">Missing</th><th>at time index</th></tr>";
+        let head = "<tr><th>Field</th><th>Sample</th><th class=\"n\">Expected</th><th class=\"n\">Analysed</th><th class=\"n\">Failed</th><th class=\"n\">Open</th><th class=\"n\">Missing</th><th>at time index</th><th class=\"n\">Scores withheld</th></tr>";
         format!("<h2>Fields of view</h2><table>{head}{}</table>", self.fovs.iter().map(row).collect::<String>())
     }
 

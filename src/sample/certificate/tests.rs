@@ -6,7 +6,7 @@ fn done(time_index: i64) -> TimeFacts {
 }
 
 fn fov(name: &str, times: Vec<TimeFacts>) -> FovFacts {
-    FovFacts { fov: name.to_owned(), sample: "m481".to_owned(), times, untimed: 0 }
+    FovFacts { fov: name.to_owned(), sample: "m481".to_owned(), times, untimed: 0, scored: 0, withheld: 0 }
 }
 
 fn session(fovs: Vec<FovFacts>) -> SessionFacts {
