@@ -311,11 +311,11 @@ async fn fovs(readers: &SqlitePool, session: SessionId) -> Result<Vec<FovFacts>,
             last.untimed += untimed;
         }
     }
-    type Scored = (String, String, u64, u64);
-    let scores: Vec<Scored> = read_all(readers, (FOV_SCORES, &[session.0]), "count a session's scores", |row| {
-        Ok((row.try_get(0)?, row.try_get(1)?, number(row, 2)?, number(row, 3)?))
-    })
-    .await?;
+    let scores: Vec<(String, String, u64, u64)> =
+        read_all(readers, (FOV_SCORES, &[session.0]), "count a session's scores", |row| {
+            Ok((row.try_get(0)?, row.try_get(1)?, number(row, 2)?, number(row, 3)?))
+        })
+        .await?;
     for (name, sample, scored, withheld) in scores {
         if let Some(fov) = fovs.iter_mut().find(|it| it.fov == name && it.sample == sample) {
             fov.scored += scored;

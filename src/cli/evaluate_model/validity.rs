@@ -26,7 +26,7 @@ pub(super) fn measure(
     panel: FramesPlan,
     paths: &[PathBuf],
 ) -> anyhow::Result<Vec<Guarded>> {
-    let good = each_field(&panel, |frame| Ok::<_, anyhow::Error>(judged_frame(model, detector, frame)?))?;
+    let good = each_field(&panel, |frame| judged_frame(model, detector, frame))?;
     let good: Vec<Option<Withheld>> = good.into_iter().flatten().flatten().collect();
     let mut rows = vec![row("good cells of the panel, found in their frames", &good)];
     for kind in strange::ALL {
