@@ -1,7 +1,6 @@
 //! The public sets that detection and tracking are judged on, and their truth.
 //!
-//! A set has two knobs, its pixel size and a coarse hint of the cells' width, the diameter of the largest circle that fits into
-//! a typical cell, to five um; everything else is as shipped.
+//! A set has two knobs, its pixel size and a coarse hint of the cells' width; everything else is as shipped.
 
 use super::folder;
 use super::instances::BoxPx;
@@ -54,13 +53,13 @@ pub const SETS: &[Set] = &[
     Set {
         name: "ctc_phc_u373_02",
         pixel_size_um: 0.65,
-        cell_diameter_um: 30.0,
+        cell_diameter_um: 40.0,
         kind: Kind::Film { frames: "02", tracks: "02_GT/TRA", outlines: "02_GT/SEG", border_px: 50 },
     },
     Set {
         name: "ctc_phc_psc_01",
         pixel_size_um: 1.6,
-        cell_diameter_um: 15.0,
+        cell_diameter_um: 20.0,
         kind: Kind::Film { frames: "01", tracks: "01_GT/TRA", outlines: "01_ST/SEG", border_px: 25 },
     },
     Set { name: "t98g_nikon_stills_gt", pixel_size_um: 0.8708, cell_diameter_um: 40.0, kind: Kind::Labels },

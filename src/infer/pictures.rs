@@ -11,7 +11,7 @@ pub enum PictureNetwork {
     /// In ONNX Runtime.
     Onnx(onnx::PictureSessions),
     /// In the built-in engine.
-    Builtin(builtin::PictureModel),
+    Builtin(Box<builtin::PictureModel>),
 }
 
 impl PictureNetwork {
@@ -27,7 +27,9 @@ impl PictureNetwork {
         settings: &InferSettings,
     ) -> Result<Self, InferError> {
         let kind = match settings.engine {
-            EngineChoice::Rten => return builtin::PictureModel::open(bytes, input, outputs).map(Self::Builtin),
+            EngineChoice::Rten => {
+                return builtin::PictureModel::open(bytes, input, outputs).map(Box::new).map(Self::Builtin);
+            }
             EngineChoice::Openvino => Kind::OpenVino,
             EngineChoice::Ort | EngineChoice::Auto => Kind::Plain,
         };
@@ -35,7 +37,7 @@ impl PictureNetwork {
         match library.and_then(|path| onnx::load_library(&path)) {
             Ok(environment) => onnx::PictureSessions::open(environment, bytes, (input, outputs), kind).map(Self::Onnx),
             Err(_) if settings.engine == EngineChoice::Auto => {
-                builtin::PictureModel::open(bytes, input, outputs).map(Self::Builtin)
+                builtin::PictureModel::open(bytes, input, outputs).map(Box::new).map(Self::Builtin)
             }
             Err(why) => Err(why),
         }

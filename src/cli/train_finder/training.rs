@@ -67,7 +67,7 @@ fn card(args: &Args, step: u32, loss: f32) -> String {
     let sets = if args.sets.is_empty() { "none".to_owned() } else { args.sets.join(", ") };
     let begun = match &args.from {
         None => "Begun from random weights.".to_owned(),
-        Some(folder) => format!("Begun from a trained network, {}.", folder.display()),
+        Some(folder) => format!("Begun from a trained network, {}.", folder.file_name().unwrap_or_default().display()),
     };
     let Args { cultures, fields, real_share, width, steps, batch, learning_rate, seed, .. } = args;
     format!(

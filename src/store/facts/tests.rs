@@ -38,6 +38,9 @@ async fn enter(
     store.enter(&[frame], 1000 + time).await.unwrap()[0]
 }
 
+/// Where the third cell stands, px from its first place.
+const MOVES_PX: [f64; 4] = [0.0, 3.0, 1.0, 5.0];
+
 /// Two fields; times 0..4 of field `1` and 0..3 of field `2` analysed, with one withheld score per frame.
 async fn filled(store: &Store) -> (BundleId, RunId) {
     let bundle = store.register_bundle(&"b".repeat(64), "simulated", "1.0.0", 500).await.unwrap();
@@ -66,7 +69,7 @@ async fn filled(store: &Store) -> (BundleId, RunId) {
             let cells = vec![
                 CellRecord { cell: cell(50.0), score: Some(score(0.5 + time as f64, None)), track: track(1) },
                 CellRecord { cell: cell(150.0), score: Some(score(9.0, Some("out_of_domain"))), track: track(2) },
-                CellRecord { cell: cell(250.0), score: None, track: track(3) },
+                CellRecord { cell: cell(250.0 + MOVES_PX[time as usize]), score: None, track: track(3) },
             ];
             let quality = FrameQuality { background_counts: 900.0, evenness: 0.9, focus: 1.0, saturated_share: 0.0 };
             let record = FrameRecord {
@@ -113,6 +116,27 @@ async fn facts_of_a_session_become_its_certificate() {
     let certificate = certify(facts, Expectation::Seen, 9000);
     assert_eq!((certificate.total.expected, certificate.total.analysed), (8, 7));
     assert_eq!(certificate.unexplained, 1, "field 2 has no time 3");
+    store.close().await;
+}
+
+#[tokio::test]
+async fn tracks_tell_how_fast_and_how_directly_a_cell_went() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("cytowatch.db")).await.unwrap();
+    filled(&store).await;
+    let motion =
+        "SELECT path_um, net_um, um_per_frame, directness FROM tracks_view WHERE fov = '1' AND track_number = ";
+    let read = |number: u32| {
+        let sql = sqlx::AssertSqlSafe(format!("{motion}{number}"));
+        let readers = store.readers().clone();
+        async move { sqlx::query_as::<_, (f64, f64, f64, Option<f64>)>(sql).fetch_one(&readers).await.unwrap() }
+    };
+    let (path, net, speed, directness) = read(3).await;
+    let um = PixelSize::PAPER.um();
+    for (found, wanted) in [(path, 9.0 * um), (net, 5.0 * um), (speed, 3.0 * um), (directness.unwrap(), 5.0 / 9.0)] {
+        assert!((found - wanted).abs() < 1e-9, "{found} {wanted}");
+    }
+    assert_eq!(read(2).await, (0.0, 0.0, 0.0, None), "a cell that has not moved has no direction");
     store.close().await;
 }
 
