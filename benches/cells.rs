@@ -1,5 +1,5 @@
-//! Time from a frame's pixels to tracked cells on one core, with its breakdown:
-//! `cargo bench --bench cells`. Where python3 has scikit-image, the same steps are timed there, in the same run.
+//! Time from a frame's file to tracked cells on one core, with its breakdown: `cargo bench --bench cells`. Where python3 has
+//! scikit-image, the same steps (without decoding) are timed there, in the same run.
 
 #![expect(
     clippy::print_stdout,
@@ -9,10 +9,13 @@
 )]
 
 use cytowatch::cells::{self, DetectSettings};
-use cytowatch::frame::{self, Plane};
+use cytowatch::frame::{self, Plane, read};
 use cytowatch::id::TimeIndex;
+use cytowatch::infer::finder::{FindSettings, Finder};
+use cytowatch::infer::{EngineChoice, InferSettings};
 use cytowatch::track::link::{LinkSettings, Linker, Observation};
 use cytowatch::units::PixelSize;
+use std::path::PathBuf;
 use std::time::Instant;
 
 const WIDTH: usize = 2560;
@@ -42,34 +45,110 @@ fn plane(time: usize) -> Plane {
     Plane::new(WIDTH, HEIGHT, light, 65535.0).expect("the size fits")
 }
 
-fn main() {
+/// The plane as a camera's TIFF: 16 bit, one strip, not compressed.
+fn tiff(plane: &Plane) -> Vec<u8> {
+    let strip: Vec<u8> = plane.counts().iter().flat_map(|&count| (count as u16).to_le_bytes()).collect();
+    let entries: [(u16, u16, u32); 8] = [
+        (256, 4, WIDTH as u32),
+        (257, 4, HEIGHT as u32),
+        (258, 3, 16),
+        (259, 3, 1),
+        (262, 3, 1),
+        (273, 4, 8),
+        (277, 3, 1),
+        (279, 4, strip.len() as u32),
+    ];
+    let mut bytes = [b"II\x2a\x00", (8 + strip.len() as u32).to_le_bytes().as_slice()].concat();
+    bytes.extend(strip);
+    bytes.extend((entries.len() as u16).to_le_bytes());
+    for (tag, kind, value) in entries {
+        bytes
+            .extend([&tag.to_le_bytes()[..], &kind.to_le_bytes(), &1_u32.to_le_bytes(), &value.to_le_bytes()].concat());
+    }
+    bytes.extend(0_u32.to_le_bytes());
+    bytes
+}
+
+/// The steps of a frame's way, and the best time of each.
+const STEPS: [&str; 6] = [
+    "decode a TIFF",
+    "correct illumination, focus",
+    "bring to the network's scale",
+    "network",
+    "outline, shape, crops",
+    "link",
+];
+
+/// Decodes, finds and follows the cells of a film in `files`; gives every step's best time in ms and the number of cells.
+fn follow(files: &[PathBuf], finder: Option<&Finder>) -> ([f64; STEPS.len()], usize) {
     let settings = DetectSettings::new(PixelSize::PAPER);
     let mut linker = Linker::new(LinkSettings::new(PixelSize::PAPER));
-    let mut best = [f64::INFINITY; 3];
+    let mut best = [f64::INFINITY; STEPS.len()];
     let mut count = 0;
-    let ms = |since: Instant| since.elapsed().as_secs_f64() * 1e3;
-    for time in 0..ROUNDS {
-        let plane = plane(time);
-        let begin = Instant::now();
+    for (time, file) in files.iter().enumerate() {
+        let mut begin = Instant::now();
+        let mut done = |step: usize| {
+            best[step] = best[step].min(begin.elapsed().as_secs_f64() * 1e3);
+            begin = Instant::now();
+        };
+        let plane = read::open(file).and_then(|mut source| source.read(0)).expect("the file was just written");
+        done(0);
         let corrected = frame::correct(plane, PixelSize::PAPER);
-        best[0] = best[0].min(ms(begin));
-        let begin = Instant::now();
-        let found = cells::find(&corrected, &settings);
-        best[1] = best[1].min(ms(begin));
+        done(1);
+        let found = if let Some(finder) = finder {
+            let picture = cells::working_picture(&corrected, &settings, finder.view());
+            done(2);
+            let maps = finder.maps(&picture).expect("the network runs");
+            done(3);
+            cells::find_in_maps(&corrected, &settings, &picture, &maps)
+        } else {
+            (2..4).for_each(&mut done);
+            cells::find(&corrected, &settings)
+        };
+        done(4);
         let seen: Vec<Observation> = found.cells.iter().map(Observation::from).collect();
-        let begin = Instant::now();
         linker.link(TimeIndex(time as i64), &seen);
-        best[2] = best[2].min(ms(begin));
+        done(5);
         count = found.cells.len();
     }
-    println!("{WIDTH} x {HEIGHT}, {count} cells, best of {ROUNDS}, one core");
-    println!("correct illumination, focus    {:8.1} ms", best[0]);
-    println!("find, outline, shape, crops    {:8.1} ms", best[1]);
-    println!("link                           {:8.1} ms", best[2]);
-    println!("pixels to tracked cells        {:8.1} ms", best.iter().sum::<f64>());
+    (best, count)
+}
+
+fn main() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let files: Vec<PathBuf> = (0..ROUNDS)
+        .map(|time| {
+            let file = folder.path().join(format!("{time}.tif"));
+            std::fs::write(&file, tiff(&plane(time))).expect("a file in a temporary folder");
+            file
+        })
+        .collect();
+    let auto = FindSettings { model: "auto".into() };
+    let mut fastest = f64::INFINITY;
+    let mut ways = vec![("classical chain".to_owned(), None)];
+    for engine in [EngineChoice::Rten, EngineChoice::Ort] {
+        match Finder::choose(&auto, &InferSettings { engine, ..InferSettings::default() }) {
+            Ok(Some(finder)) => ways.push((format!("network in {}", finder.engine_name()), Some(finder))),
+            Ok(None) => println!("skipped: models/cells is not there"),
+            Err(why) => println!("skipped: {why}"),
+        }
+    }
+    for (name, finder) in &ways {
+        let (best, count) = follow(&files, finder.as_ref());
+        println!("{WIDTH} x {HEIGHT}, {count} cells, best of {ROUNDS}, one core: {name}");
+        for (step, ms) in STEPS.iter().zip(best) {
+            println!("  {step:<29}{ms:8.1} ms");
+        }
+        let sum = best.iter().sum::<f64>();
+        println!("  {:<29}{sum:8.1} ms", "file to tracked cells");
+        // The slower of what may serve is what is compared: the one without the optional library.
+        if finder.as_ref().is_some_and(|finder| finder.engine_name() == "rten") {
+            fastest = sum - best[0];
+        }
+    }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/cells_scikit_image.py");
     let python = std::env::var("CYTOWATCH_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    match std::process::Command::new(python).arg(script).arg(best.iter().sum::<f64>().to_string()).status() {
+    match std::process::Command::new(python).arg(script).arg(fastest.to_string()).status() {
         Ok(status) if status.success() => {}
         _ => println!("skipped: scikit-image is not there (CYTOWATCH_PYTHON names a python that has it)"),
     }

@@ -2,6 +2,7 @@
 //!
 //! Takes a [`CorrectedFrame`](crate::frame::CorrectedFrame), gives [`FoundCells`]; pure and stateless.
 
+pub mod busy;
 pub mod crop;
 mod distance;
 mod find;
@@ -11,6 +12,7 @@ mod mask;
 mod membrane;
 pub mod outline;
 mod protrusion;
+pub mod rays;
 mod scattering;
 mod seeds;
 mod segment;

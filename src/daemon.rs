@@ -146,9 +146,11 @@ pub async fn prepare(mut settings: Settings) -> Result<Prepared, DaemonError> {
     let store = Store::open(&settings.store.database).await?;
     let model = Model::load(&settings.infer)?;
     settings.detect = settings.detect.resolved();
-    let finder = Finder::choose(&settings.detect)?.map(Arc::new);
+    // Cells are found in the engine that gives the scores, so that one word in the run says both.
+    let finder = Finder::choose(&settings.detect, &settings.infer.with_engine(model.engine_name()))?.map(Arc::new);
     let found_by = finder.as_ref().map_or("the classical chain", |finder| finder.identity());
-    tracing::info!(network = found_by, "cells are found by");
+    let engine = finder.as_ref().map_or("none", |finder| finder.engine_name());
+    tracing::info!(network = found_by, engine, "cells are found by");
     let listener = serve::bind(&settings.serve).await?;
     let webhook = alert::webhook(&settings.alert)?;
     Ok(Prepared { settings, kind, store, model, finder, listener, webhook, lock })

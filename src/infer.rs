@@ -25,6 +25,7 @@ pub mod finder_plan;
 pub mod npy;
 pub mod onnx;
 pub mod onnx_graph;
+pub mod pictures;
 pub mod runtime;
 pub mod surroundings;
 pub mod texture;
@@ -38,6 +39,7 @@ pub use validity::Withheld;
 use crate::cells::{Cell, Crop};
 use crate::units::PixelSize;
 use bundle::Bundle;
+use clap::ValueEnum as _;
 use engine::Engine;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -49,6 +51,8 @@ pub const LATENT_LEN: usize = 56;
 /// A crop's latent descriptor: about N(0, 1) per feature on the training set.
 pub type Latent = [f32; LATENT_LEN];
 
+/// What the network on whole pictures is called.
+const FINDER: &str = "cell finder";
 /// Largest difference between a test tensor and what an engine makes of it, in latent units and in grey of 0..=1.
 const TEST_TOLERANCE: f32 = 1e-4;
 
@@ -77,6 +81,14 @@ impl Default for InferSettings {
             threads: 0,
             check_reconstruction: true,
         }
+    }
+}
+
+impl InferSettings {
+    /// The same, with the engine of this name (`ort`, `rten` or `openvino`) and no other: what a run with it used.
+    #[must_use]
+    pub fn with_engine(&self, name: &str) -> Self {
+        Self { engine: EngineChoice::from_str(name, true).unwrap_or(self.engine), ..self.clone() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a corrected frame to its cells.
 
 use super::crop::Cutter;
-use super::maps::CellMaps;
+use super::maps::Maps;
 use super::mask::{Labels, Mask, Window};
 use super::segment::Segmented;
 use super::working::{View, WorkingPicture};
@@ -34,7 +34,7 @@ pub fn find_in_maps(
     frame: &CorrectedFrame,
     settings: &DetectSettings,
     picture: &WorkingPicture,
-    maps: &CellMaps,
+    maps: &Maps,
 ) -> FoundCells {
     match maps::segment(picture, maps) {
         Some(segmented) => describe_all(frame, settings, &segmented),
@@ -53,7 +53,7 @@ fn describe_all(frame: &CorrectedFrame, settings: &DetectSettings, segmented: &S
     }
     let cutter = Cutter::new(settings.pixel_size);
     let noise = scattering::noise(frame, settings.pixel_size);
-    let at = Place { frame, noise, scale: segmented.scale, settings };
+    let at = Place { frame, noise, scale: segmented.scale, settings, inside: segmented.inside.as_deref() };
     let mut cells: Vec<Cell> =
         windows.iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter)).collect();
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
@@ -74,7 +74,11 @@ pub fn measured(frame: &CorrectedFrame, inside: &[bool], settings: &DetectSettin
     let windows = labels.windows();
     let largest = windows.iter().max_by_key(|window| window.area)?;
     let noise = scattering::noise(frame, settings.pixel_size);
-    Place { frame, noise, scale: 1.0, settings }.describe(largest, &labels, &Cutter::new(settings.pixel_size))
+    Place { frame, noise, scale: 1.0, settings, inside: None }.describe(
+        largest,
+        &labels,
+        &Cutter::new(settings.pixel_size),
+    )
 }
 
 /// What all cells of a frame share.
@@ -85,6 +89,8 @@ struct Place<'a> {
     /// Working pixels are this many frame pixels wide.
     scale: f64,
     settings: &'a DetectSettings,
+    /// `[height, width]` of the working picture: the finder's logit of the inside.
+    inside: Option<&'a [f32]>,
 }
 
 impl Place<'_> {
@@ -95,8 +101,9 @@ impl Place<'_> {
             x < labels.width && labels.label.get(y * labels.width + x) == Some(&cell.label)
         };
         let start = (cell.first.0 as i64, cell.first.1 as i64);
-        let outline: Vec<PointPx> =
-            outline::trace(start, 8 * cell.area + 8, inside).into_iter().map(|p| self.in_frame(p)).collect();
+        let ends = |from: (i64, i64), to: (i64, i64)| self.rim(labels, from, to);
+        let outline = outline::trace(start, 8 * cell.area + 8, inside, ends);
+        let outline: Vec<PointPx> = outline.into_iter().map(|p| self.in_frame(p)).collect();
         let measured = shape::measure(&outline)?;
         let mut shape = measured.in_um(self.settings.pixel_size);
         let light = (self.settings.pixel_size, self.noise);
@@ -114,6 +121,23 @@ impl Place<'_> {
             cell.left == 0 || cell.top == 0 || cell.right + 1 >= labels.width || cell.bottom + 1 >= labels.height;
         let crop = cutter.cut(&self.frame.raw, measured.centroid);
         Some(Cell { centroid: measured.centroid, outline, shape, touches_border, crop })
+    }
+
+    /// Where between the pixel `from` inside a cell and its neighbour `to` the cell ends: where the finder's map says so, half
+    /// way where another cell begins, where the frame ends, or without such a map.
+    fn rim(&self, labels: &Labels, from: (i64, i64), to: (i64, i64)) -> f64 {
+        let at = |(x, y): (i64, i64)| {
+            let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
+            (x < labels.width && y < labels.height).then_some(y * labels.width + x)
+        };
+        let logit = |place| self.inside.and_then(|map| map.get(place?)).copied();
+        let is_free = at(to).and_then(|at| labels.label.get(at)) == Some(&0);
+        match (logit(at(from)), logit(at(to))) {
+            (Some(inner), Some(outer)) if is_free && inner > 0.0 && outer < 0.0 => {
+                f64::from(inner / (inner - outer)).clamp(0.05, 0.95)
+            }
+            _ => 0.5,
+        }
     }
 
     /// A point of the working picture in frame pixels.

@@ -105,7 +105,7 @@ impl Grid {
     }
 
     /// The extreme value, by `pick`, within a square of side `2 * radius + 1`; beyond the edge there is nothing.
-    fn extreme(&self, radius: usize, pick: fn(f32, f32) -> f32) -> Self {
+    fn extreme(&self, radius: usize, pick: impl Fn(f32, f32) -> f32 + Copy) -> Self {
         let across = |source: &Self| {
             let values = source.values.chunks_exact(source.width).flat_map(|row| running(row, radius, pick)).collect();
             Self { values, ..*source }
@@ -247,7 +247,8 @@ fn gaussian(sigma: f32) -> Vec<f32> {
 }
 
 /// The extreme of every run of `2 * radius + 1` values around each place, as far as the row goes; runs double in length.
-fn running(row: &[f32], radius: usize, pick: fn(f32, f32) -> f32) -> Vec<f32> {
+#[expect(clippy::indexing_slicing, reason = "steps are shorter than what is left")]
+fn running(row: &[f32], radius: usize, pick: impl Fn(f32, f32) -> f32) -> Vec<f32> {
     let wanted = 2 * radius + 1;
     let Some(edge) = row.first().zip(row.last()) else { return Vec::new() };
     // Repeated edge values change no extreme of a run that holds the edge itself.
@@ -258,7 +259,12 @@ fn running(row: &[f32], radius: usize, pick: fn(f32, f32) -> f32) -> Vec<f32> {
     let mut length = 1;
     while length < wanted {
         let step = length.min(wanted - length);
-        padded = padded.iter().zip(padded.iter().skip(step)).map(|(a, b)| pick(*a, *b)).collect();
+        // In place: what is read ahead has not been written yet.
+        let left = padded.len() - step;
+        for at in 0..left {
+            padded[at] = pick(padded[at], padded[at + step]);
+        }
+        padded.truncate(left);
         length += step;
     }
     padded

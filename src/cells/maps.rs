@@ -5,16 +5,19 @@
 
 use super::grid::Grid;
 use super::mask::{Labels, Mask};
+use super::rays::{self, RayMaps};
 use super::segment::{Segmented, area_px};
 use super::split::split;
 use super::working::WorkingPicture;
 
 /// Inside is what is more likely inside than outside.
-const INSIDE: f32 = 0.5;
+const INSIDE_LOGIT: f32 = 0.0;
 /// A hill that rises less than this above the pass to its neighbour is part of it; depths are 0..1.
 const PROMINENCE: f32 = 0.2;
 /// Smoothing of the depth before hills are counted, px.
 const SMOOTHING_PX: f32 = 1.6;
+/// Smoothing looks no further than this, px.
+const MARGIN_PX: usize = 5;
 /// A cell's deepest point is believed to lie at least this deep.
 const SHALLOWEST: f32 = 0.25;
 /// Cells smaller than this share of the hinted cell's area are debris.
@@ -31,23 +34,73 @@ pub struct CellMaps {
     pub inside: Vec<f32>,
     /// `[height, width]`: logit of the depth in its cell.
     pub depth: Vec<f32>,
+    /// Whether doubt says that the picture shows something else than the network knows: the shipped one's does.
+    pub tells_kinds: bool,
+}
+
+/// What a network said of a working picture.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Maps {
+    /// Inside and depth.
+    Depth(CellMaps),
+    /// Polygons.
+    Rays(RayMaps),
 }
 
 /// The cells in the maps of `picture`; `None` when the maps are of another size or not finite.
-pub(super) fn segment(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
+pub(super) fn segment(picture: &WorkingPicture, maps: &Maps) -> Option<Segmented> {
+    match maps {
+        Maps::Depth(maps) => hills(picture, maps),
+        Maps::Rays(maps) => rays::segment(picture, maps),
+    }
+}
+
+fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
     let (width, height) = (picture.width, picture.height);
     let fits = |map: &[f32]| map.len() == width * height && map.iter().all(|value| value.is_finite());
     if !fits(&maps.inside) || !fits(&maps.depth) {
         return None;
     }
-    let probability =
-        |map: &[f32]| Grid { width, height, values: map.iter().map(|v| 1.0 / (1.0 + (-v).exp())).collect() };
-    let (inside, depth) = (probability(&maps.inside), probability(&maps.depth).smoothed(SMOOTHING_PX));
     let area = area_px(picture.diameter_px as f32);
-    let mask = Mask::above(&inside, INSIDE).filled((HOLE_SHARE * area) as usize);
+    let inside = Grid { width, height, values: maps.inside.clone() };
+    let mask = Mask::above(&inside, INSIDE_LOGIT).filled((HOLE_SHARE * area) as usize);
     let covered = mask.area() as f64 / mask.inside.len().max(1) as f64;
-    let hills = split(&mask, &depth, PROMINENCE, (HILL_SHARE * area) as usize).largest_parts();
-    Some(Segmented { scale: picture.scale, labels: believable(&hills, &depth, area), covered })
+    let parts = mask.parts();
+    let mut labels = Labels { label: vec![0; parts.label.len()], count: 0, ..parts };
+    // Part by part: most of a frame is empty, and what happens in one part does not depend on the others.
+    for window in parts.windows().into_iter().filter(|window| window.area >= smallest_px(area)) {
+        let view = window.with_margin(MARGIN_PX, width, height);
+        let own = parts.one(window.label, &view);
+        let logits = view.rows(width).flat_map(|row| maps.depth.get(row).unwrap_or_default());
+        let values = logits.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
+        let depth = Grid { width: view.width(), height: view.height(), values }.smoothed(SMOOTHING_PX);
+        let hills = split(&own, &depth, PROMINENCE, (HILL_SHARE * area) as usize).largest_parts();
+        labels.add(&view, &believable(&hills, &depth, area));
+    }
+    Some(Segmented { scale: picture.scale, labels, covered, sureness: sureness(maps), inside: Some(inside.values) })
+}
+
+/// How sure the network is, 0..=2: of the inside where it sees one (mean of twice the probability's distance from one
+/// half), and of cells' middles (the depth that a twentieth of the inside exceeds). `None` when it sees no inside, or its
+/// doubt says nothing.
+fn sureness(maps: &CellMaps) -> Option<f64> {
+    let (mut sum, mut depths) = (0.0_f64, Vec::new());
+    for (inside, depth) in maps.inside.iter().zip(&maps.depth).filter(|(inside, _)| **inside > INSIDE_LOGIT) {
+        // Twice a probability less one is the hyperbolic tangent of half its logit.
+        sum += f64::from((0.5 * inside).tanh());
+        depths.push(*depth);
+    }
+    let (count, at) = (depths.len() as f64, depths.len() * 19 / 20);
+    if depths.is_empty() || !maps.tells_kinds {
+        return None;
+    }
+    let (_, deep, _) = depths.select_nth_unstable_by(at, f32::total_cmp);
+    Some(sum / count + f64::from(1.0 / (1.0 + (-*deep).exp())))
+}
+
+/// Cells are at least this large, px.
+fn smallest_px(area: f32) -> usize {
+    (SMALLEST_SHARE * area) as usize
 }
 
 /// Without the hills that are too small or too flat to be cells.
@@ -58,7 +111,7 @@ fn believable(hills: &Labels, depth: &Grid, area: f32) -> Labels {
     for (&label, &depth) in hills.label.iter().zip(&depth.values) {
         top[label as usize] = top[label as usize].max(depth);
     }
-    let smallest = (SMALLEST_SHARE * area) as usize;
+    let smallest = smallest_px(area);
     let good: Vec<bool> = top.iter().zip(&areas).map(|(&top, &area)| top >= SHALLOWEST && area >= smallest).collect();
     let label = hills.label.iter().map(|&label| if good[label as usize] { label } else { 0 }).collect();
     Labels { label, ..*hills }
@@ -116,11 +169,15 @@ mod tests {
         assert!(depth.iter().all(|d| (0.0..=1.0).contains(d)) && depth.iter().any(|d| *d > 0.99));
         let logit =
             |map: &[f32]| map.iter().map(|v| (v.clamp(0.01, 0.99) / (1.0 - v.clamp(0.01, 0.99))).ln()).collect();
-        let maps = CellMaps { inside: logit(&inside), depth: logit(&depth) };
+        let maps = CellMaps { inside: logit(&inside), depth: logit(&depth), tells_kinds: true };
         let picture =
             WorkingPicture { width, height, values: vec![0.0; width * height], scale: 2.0, diameter_px: 24.0 };
-        let found = segment(&picture, &maps).unwrap();
+        let found = hills(&picture, &maps).unwrap();
         assert_eq!(found.labels.windows().len(), 3);
+        assert!(found.sureness.is_some_and(|sureness| (1.8..=2.0).contains(&sureness)), "{:?}", found.sureness);
+        assert!(
+            hills(&picture, &CellMaps { tells_kinds: false, ..maps }).is_some_and(|found| found.sureness.is_none())
+        );
         let same = found.labels.label.iter().zip(&labels).filter(|(a, b)| (**a > 0) == (**b > 0)).count();
         assert_eq!(same, width * height);
         let (a, b) = (found.labels.label[30 * width + 25], found.labels.label[30 * width + 46]);
@@ -130,9 +187,9 @@ mod tests {
     #[test]
     fn maps_of_another_size_or_not_finite_are_refused() {
         let picture = WorkingPicture { width: 2, height: 2, values: vec![0.0; 4], scale: 1.0, diameter_px: 24.0 };
-        let maps = |inside: Vec<f32>| CellMaps { inside, depth: vec![0.0; 4] };
-        assert!(segment(&picture, &maps(vec![0.0; 3])).is_none());
-        assert!(segment(&picture, &maps(vec![f32::NAN; 4])).is_none());
-        assert!(segment(&picture, &maps(vec![-9.0; 4])).is_some_and(|found| found.labels.windows().is_empty()));
+        let maps = |inside: Vec<f32>| CellMaps { inside, depth: vec![0.0; 4], tells_kinds: true };
+        assert!(hills(&picture, &maps(vec![0.0; 3])).is_none());
+        assert!(hills(&picture, &maps(vec![f32::NAN; 4])).is_none());
+        assert!(hills(&picture, &maps(vec![-9.0; 4])).is_some_and(|found| found.labels.windows().is_empty()));
     }
 }

@@ -1,7 +1,7 @@
 //! Outlines: the polygon round a set of pixels, and the pixels inside a polygon.
 //!
-//! The polygon runs half way between the last pixel inside and the first one outside, so that exactly the pixels
-//! inside have their centre inside the polygon.
+//! The polygon runs between the last pixel inside and the first one outside, so that exactly the pixels inside have their
+//! centre inside the polygon: half way, or where a map of the inside says that it ends.
 
 use super::mask::Mask;
 use crate::units::PointPx;
@@ -10,16 +10,23 @@ use crate::units::PointPx;
 const STEPS: [(i64, i64); 8] = [(1, 0), (1, 1), (0, 1), (-1, 1), (-1, 0), (-1, -1), (0, -1), (1, -1)];
 
 /// The outer outline of the 8-connected set of pixels that `inside` tells and `start` begins: `start` is the set's first
-/// pixel (topmost, then leftmost). At most `longest` edges are followed.
+/// pixel (topmost, then leftmost). At most `longest` edges are followed. `ends(from, to)` tells where between the centre of
+/// the pixel `from` inside (0) and that of its neighbour `to` outside (1) the set ends.
 ///
 /// Gives the polygon without its repeated first point, in the pixels' own coordinates; clockwise on the screen.
-pub(super) fn trace(start: (i64, i64), longest: usize, inside: impl Fn(i64, i64) -> bool) -> Vec<PointPx> {
+pub(super) fn trace(
+    start: (i64, i64),
+    longest: usize,
+    inside: impl Fn(i64, i64) -> bool,
+    ends: impl Fn((i64, i64), (i64, i64)) -> f64,
+) -> Vec<PointPx> {
     // Walk along the cracks between pixels: `at` is the inside pixel, `facing` one of the four sides towards the outside.
     let mut polygon: Vec<PointPx> = Vec::new();
     let (mut at, mut facing) = (start, 6_usize);
     for _ in 0..longest {
         let side = step(facing);
-        push(&mut polygon, PointPx { x: at.0 as f64 + 0.5 * side.0 as f64, y: at.1 as f64 + 0.5 * side.1 as f64 });
+        let part = ends(at, (at.0 + side.0, at.1 + side.1));
+        push(&mut polygon, PointPx { x: at.0 as f64 + part * side.0 as f64, y: at.1 as f64 + part * side.1 as f64 });
         let ahead = step((facing + 2) % 8);
         let diagonal = (at.0 + ahead.0 + side.0, at.1 + ahead.1 + side.1);
         let next = (at.0 + ahead.0, at.1 + ahead.1);
@@ -133,7 +140,7 @@ mod tests {
             (0..width as i64).contains(&x) && (0..height as i64).contains(&y) && set[y as usize * width + x as usize]
         };
         let first = set.iter().position(|&v| v).unwrap();
-        let polygon = trace(((first % width) as i64, (first / width) as i64), 10_000, inside);
+        let polygon = trace(((first % width) as i64, (first / width) as i64), 10_000, inside, |_, _| 0.5);
         let mut painted = vec![false; set.len()];
         fill(&polygon, width, height, |y, left, right| painted[y * width + left..y * width + right].fill(true));
         assert_eq!(painted, set, "{polygon:?}");
@@ -151,9 +158,20 @@ mod tests {
     #[test]
     fn a_disc_has_its_circumference() {
         let inside = |x: i64, y: i64| x * x + y * y <= 400;
-        let polygon = trace((0, -20), 10_000, inside);
+        let polygon = trace((0, -20), 10_000, inside, |_, _| 0.5);
         let length = length_px(&rounded(&polygon));
         assert!((length / (2.0 * std::f64::consts::PI * 20.3) - 1.0).abs() < 0.04, "{length}");
+    }
+
+    #[test]
+    fn an_outline_between_pixels_follows_the_map() {
+        let depth = |(x, y): (i64, i64)| 7.3 - ((x as f64 - 0.2).hypot(y as f64 + 0.4));
+        let inside = |x: i64, y: i64| depth((x, y)) > 0.0;
+        let first = (-8..=8).flat_map(|y| (-8..=8).map(move |x| (x, y))).find(|&(x, y)| inside(x, y)).unwrap();
+        let polygon = trace(first, 1000, inside, |from, to| depth(from) / (depth(from) - depth(to)));
+        for point in &polygon {
+            assert!(((point.x - 0.2).hypot(point.y + 0.4) - 7.3).abs() < 0.06, "{point:?}");
+        }
     }
 
     #[test]

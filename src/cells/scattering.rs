@@ -10,7 +10,7 @@ use crate::frame::CorrectedFrame;
 use crate::units::{PixelSize, PointPx};
 
 /// What a smoothing by this takes away is fine grain, um.
-const FINE_UM: f64 = 0.25;
+const FINE_UM: f64 = 0.2;
 /// What a further smoothing by this takes away is coarse, um.
 const COARSE_UM: f64 = 0.6;
 /// Fine and coarse grain are compared within about this distance, um.
@@ -24,7 +24,7 @@ const POWER: i32 = 5;
 /// Light is taken as never darker than this.
 const DARKEST: f32 = 0.05;
 /// About so many places of a frame tell its noise.
-const PLACES: usize = 3000;
+const PLACES: usize = 800;
 /// A normal distribution's standard deviation over the median of its absolute values.
 const MEDIAN_TO_SD: f32 = 1.4826;
 

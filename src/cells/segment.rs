@@ -35,6 +35,10 @@ pub(super) struct Segmented {
     pub(super) labels: Labels,
     /// Share of the frame that looks like cell at first sight, 0..=1.
     pub(super) covered: f64,
+    /// How sure a network is of what it found, 0..=2; `None` when none was asked, or it cannot say.
+    pub(super) sureness: Option<f64>,
+    /// Logit of the inside, `[height, width]`, when a network gave it.
+    pub(super) inside: Option<Vec<f32>>,
 }
 
 /// Labels the cells of a corrected frame.
@@ -58,7 +62,13 @@ pub(super) fn segment(relative: &[f32], width: usize, height: usize, diameter_px
         let seeds = seeds::seeds(&own, &texture.within(&view), diameter);
         labels.add(&view, &membrane::grown(&own, &seeds, &edges.within(&view), strongest).largest_parts());
     }
-    Segmented { scale: factor as f64, labels: believable(&labels, &texture, diameter), covered }
+    Segmented {
+        scale: factor as f64,
+        labels: believable(&labels, &texture, diameter),
+        covered,
+        sureness: None,
+        inside: None,
+    }
 }
 
 /// Without the labels that are too small or too faint to be cells: splinters go to the cell that they lie against, the

@@ -14,10 +14,10 @@ const SLOW_DIAMETERS: f64 = 1.5;
 const DARKEST: f32 = 0.05;
 /// Logarithms of light beyond this do not count more.
 const STRONGEST: f32 = 1.5;
-/// The contrast is measured where this share of the picture is quieter.
-const BUSY_SHARE: f64 = 0.9;
 /// Structures weaker than this are the camera's noise: the contrast is raised no further.
 const WEAKEST: f32 = 0.02;
+/// A block's strength is taken as no less than this.
+const FAINTEST: f64 = 1e-4;
 /// Values beyond this are cut.
 const CUT: f32 = 5.0;
 
@@ -85,9 +85,9 @@ fn contrast(light: &Grid, diameter_px: f64) -> Vec<f32> {
     fast.values.iter().map(|v| (v * factor).clamp(-CUT, CUT)).collect()
 }
 
-/// How strong the structures of the picture's busier places are: the fourth-power mean of a block as wide as a cell, of
-/// which [`BUSY_SHARE`] of the blocks have less. A frame with few cells and one full of them come out about alike, and a
-/// black corner or a single bright bubble does not count.
+/// How strong the structures of the picture's busier places are: the fourth-power mean of a block as wide as a cell, in the
+/// middle of the busier of two classes of blocks. However few cells a frame has, they set the contrast and not the noise
+/// round them; a frame full of cells comes out about alike, and a black corner or a single bright bubble does not count.
 fn strength(picture: &Grid, block: usize) -> f32 {
     let (columns, rows) = (picture.width.div_ceil(block.max(1)), picture.height.div_ceil(block.max(1)));
     let mut sums = vec![(0.0_f64, 0_u32); columns * rows];
@@ -99,10 +99,27 @@ fn strength(picture: &Grid, block: usize) -> f32 {
             }
         }
     }
-    let mut strengths: Vec<f64> = sums.iter().map(|(sum, count)| sum / f64::from((*count).max(1))).collect();
+    let mut strengths: Vec<f64> =
+        sums.iter().map(|(sum, count)| (sum / f64::from((*count).max(1))).powf(0.25).max(FAINTEST)).collect();
     strengths.sort_unstable_by(f64::total_cmp);
-    let at = (strengths.len().saturating_sub(1) as f64 * BUSY_SHARE).round() as usize;
-    strengths.get(at).map_or(0.0, |strength| strength.powf(0.25) as f32)
+    let busier = strengths.split_off(most_apart(&strengths));
+    busier.get(busier.len() / 2).map_or(0.0, |&strength| strength as f32)
+}
+
+/// Where ascending `values` fall into two classes whose logarithms lie furthest apart (Otsu 1979): the first place of the
+/// upper class.
+fn most_apart(values: &[f64]) -> usize {
+    let all: f64 = values.iter().map(|v| v.ln()).sum();
+    let (mut best, mut below) = ((0.0, 0), 0.0);
+    for (count, value) in (1..values.len()).zip(values) {
+        below += value.ln();
+        let (lower, upper) = (count as f64, (values.len() - count) as f64);
+        let apart = lower * upper * (below / lower - (all - below) / upper).powi(2);
+        if apart > best.0 {
+            best = (apart, count);
+        }
+    }
+    best.1
 }
 
 /// Which source pixels make one target pixel, with their weights.
@@ -192,6 +209,27 @@ mod tests {
         let (one, other) = (at(1.0, 0.2), at(1.3, 0.5));
         let worst = one.iter().zip(&other).fold(0.0_f32, |worst, (a, b)| worst.max((a - b).abs()));
         assert!(worst < 0.15, "{worst}");
+    }
+
+    #[test]
+    fn few_cells_set_the_contrast_as_many_do() {
+        let (width, height) = (600, 600);
+        let at = |cells: usize| {
+            let noise = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 20) as f32 / 4096.0 - 0.5;
+            let mut light: Vec<f32> = (0..width * height).map(|i| 1.0 + 0.02 * noise(i)).collect();
+            for cell in 0..cells {
+                let (left, top) = (60 + cell % 8 * 65, 60 + cell / 8 * 65);
+                for y in top..top + 24 {
+                    for x in left..left + 24 {
+                        light[y * width + x] *= if (x + y) % 8 < 4 { 0.7 } else { 1.3 };
+                    }
+                }
+            }
+            let picture = WorkingPicture::of(&light, width, height, 24.0, View::SHIPPED).values;
+            (60..84).map(|y| f64::from(picture[y * width + 61].abs())).sum::<f64>() / 24.0
+        };
+        let (few, many) = (at(3), at(64));
+        assert!((0.6..1.6).contains(&(few / many)), "{few} {many}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::table::output;
 use crate::sample::certificate::{Certificate, Expectation};
 use crate::status::unix_ms;
 use crate::store;
-use crate::store::query::certificate;
+use crate::store::query::{Results, certificate};
 use anyhow::{Context as _, bail};
 use std::io::Write as _;
 
@@ -52,7 +52,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let certificate = super::block_on(async {
         let readers = store::open_read_only(&database).await?;
         let session = stored::session(&readers, &args.session).await?;
-        certificate(&readers, session, expectation, unix_ms()).await?.context("the session is gone")
+        certificate(&readers, session, expectation, Results::Hashed, unix_ms()).await?.context("the session is gone")
     })?;
     let text = rendered(&certificate, args.format)?;
     let mut out = output(args.stored.out.as_deref())?;

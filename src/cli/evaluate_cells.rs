@@ -8,6 +8,7 @@ use crate::evaluate::instances::{self, BoxPx, Matches};
 use crate::evaluate::paint::LabelPicture;
 use crate::evaluate::sets::{self, Kind, Set, Still, Truth};
 use crate::frame;
+use crate::infer::{EngineChoice, InferSettings};
 use crate::units::PixelSize;
 use std::path::{Path, PathBuf};
 
@@ -39,13 +40,19 @@ pub struct Args {
     /// Width of that film's typical cell, um.
     #[arg(long, default_value_t = 20.0)]
     cell_diameter_um: f64,
+    /// Cells wholly within this many px of that film's edge are not judged, as in the challenge's own films: of many of them
+    /// there is no more to see than a sliver.
+    #[arg(long, default_value_t = 0)]
+    border_px: usize,
     /// Factor on every hint of a cell's width: shows how much hangs on a hint that is meant to be coarse.
     #[arg(long, default_value_t = 1.0)]
     hint_factor: f64,
     /// Folder of the network that finds cells, `auto` or `none`; by default as the daemon has it.
-    #[arg(long, default_value = "none")]
-    #[arg(long)]
+    #[arg(long, default_value = "auto")]
     model: PathBuf,
+    /// The engine that runs the network.
+    #[arg(long, default_value = "auto")]
+    engine: EngineChoice,
 }
 
 /// Runs the command.
@@ -53,14 +60,14 @@ pub struct Args {
 /// # Errors
 /// When pictures or truth cannot be read or results cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let detector = Detector::open(&args.model)?;
+    let detector = Detector::open(&args.model, &InferSettings { engine: args.engine, ..InferSettings::default() })?;
     super::say(&format!("{:<28} {:>7} {:>7} {:>7} {:>7}  cells", "set", "DET", "TRA", "SEG", "F1"))?;
     if let (Some(frames), Some(truth)) = (&args.frames, &args.truth) {
         let layout = Layout {
             frames,
             tracks: &truth.join("TRA"),
             outlines: &truth.join("SEG"),
-            border_px: 0,
+            border_px: args.border_px,
             results: args.results.as_deref(),
         };
         let score =
@@ -124,7 +131,8 @@ fn matches(still: &Still, detect: &DetectSettings, detector: &Detector) -> anyho
             instances::match_outlines(truth, &painted)
         }
         Truth::Boxes(truth) => {
-            let boxes: Vec<BoxPx> = found.cells.iter().map(|cell| instances::body_box(&frame, cell)).collect();
+            let boxes: Vec<BoxPx> =
+                found.cells.iter().map(|cell| instances::body_box(&frame, cell, detect.pixel_size)).collect();
             instances::match_boxes(truth, &boxes)
         }
     })

@@ -53,7 +53,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         ..DayEffect::default()
     };
     let plan = Plan { panel: args.panel, fovs: args.fovs, shifted };
-    let found = measure(&plan, &mut model, &Detector::open(&args.finder)?)?
+    let found = measure(&plan, &mut model, &Detector::open(&args.finder, &settings)?)?
         .context("the reference sample has too few cells to align on: give more --fovs")?;
     say(&format!("{} {}, reference sample {}", model.bundle().name, model.bundle().version, found.reference))?;
     for day in &found.days {

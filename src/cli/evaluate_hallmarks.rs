@@ -5,6 +5,7 @@ use crate::cells::Shape;
 use crate::evaluate::correlation::{interval, spearman};
 use crate::evaluate::detector::Detector;
 use crate::evaluate::hallmarks::{Plan, Seen, seen};
+use crate::infer::InferSettings;
 use crate::simulate::CellTruth;
 use crate::simulate::cell::Kind;
 use std::path::PathBuf;
@@ -70,7 +71,7 @@ const KINDS: [(&str, Kind); 6] = [
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let (fovs, time_points) = (args.fovs, args.time_points);
     let plan = Plan { panel: args.panel, fovs, time_points, stride: args.stride, lamp: args.lamp };
-    let all = seen(&plan, &Detector::open(&args.model)?)?;
+    let all = seen(&plan, &Detector::open(&args.model, &InferSettings::default())?)?;
     let outlined = all.iter().filter(|it| it.own_outline.is_some()).count();
     say(&format!("panel {}: {} cells alone and in focus, {outlined} of them outlined", args.panel, all.len()))?;
     say(&format!("{:<26}{:>28}{:>28}", "rank correlation", "inside the true mask", "inside the own outline"))?;

@@ -107,7 +107,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let inferences = describe(&mut model, &seen)?;
     let mut findings = find(args, &model, &seen, &inferences)?;
     let frames = FramesPlan { panel: args.panel, fovs: args.fovs.min(2), time_points: 2, stride: 60 };
-    findings.validity = validity::measure(&mut model, &Detector::open(&args.finder)?, frames, &args.strange)?;
+    findings.validity =
+        validity::measure(&mut model, &Detector::open(&args.finder, &settings)?, frames, &args.strange)?;
     for row in &findings.rows {
         say(&in_words(row))?;
     }

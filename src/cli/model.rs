@@ -122,7 +122,11 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
         Command::FitGuard { bundle, panels, fovs, time_points, stride, finder } => {
             let plan =
                 |panel: &u64| FramesPlan { panel: *panel, fovs: *fovs, time_points: *time_points, stride: *stride };
-            fit_guard(bundle, &panels.iter().map(plan).collect::<Vec<_>>(), &Detector::open(finder)?)
+            fit_guard(
+                bundle,
+                &panels.iter().map(plan).collect::<Vec<_>>(),
+                &Detector::open(finder, &InferSettings::default())?,
+            )
         }
         Command::Untrained { bundle, width, downsample, seed } => {
             Ok(untrained::write_bundle(bundle, AutoencoderSpec::new(*width, *downsample)?, *seed)?)

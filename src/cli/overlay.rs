@@ -4,6 +4,7 @@ use crate::cells::DetectSettings;
 use crate::evaluate::{detector::Detector, draw::Overlay, folder};
 use crate::frame;
 use crate::id::TimeIndex;
+use crate::infer::{EngineChoice, InferSettings};
 use crate::picture;
 use crate::track::link::{LinkSettings, Linker, Observation};
 use crate::units::PixelSize;
@@ -28,8 +29,11 @@ pub struct Args {
     #[arg(long, default_value_t = 20.0)]
     pub cell_diameter_um: f64,
     /// Folder of the network that finds cells, `auto` or `none`; by default as the daemon has it.
-    #[arg(long, default_value = "none")]
+    #[arg(long, default_value = "auto")]
     pub model: PathBuf,
+    /// The engine that runs the network.
+    #[arg(long, default_value = "auto")]
+    pub engine: EngineChoice,
 }
 
 /// Runs the command.
@@ -40,7 +44,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     let pixel_size = PixelSize::new(args.pixel_size_um)?;
     let settings = DetectSettings { cell_diameter_um: args.cell_diameter_um, ..DetectSettings::new(pixel_size) };
     std::fs::create_dir_all(&args.out).with_context(|| format!("make folder {}", args.out.display()))?;
-    let detector = Detector::open(&args.model)?;
+    let detector = Detector::open(&args.model, &InferSettings { engine: args.engine, ..InferSettings::default() })?;
     let mut linker = Linker::new(LinkSettings::new(pixel_size));
     for (time, path) in folder::pictures(&args.path)?.iter().enumerate() {
         let frame = frame::correct(folder::plane(path)?, pixel_size);

@@ -67,8 +67,7 @@ async fn all_frames(args: &Args, store: &Store) -> anyhow::Result<()> {
     let of_runs: BTreeMap<_, _> = of_runs.collect::<anyhow::Result<_>>()?;
     let mut settings = settings_of(first)?;
     settings.infer.bundle = bundle::find(args.bundle.clone());
-    settings.infer.engine =
-        args.engine.unwrap_or_else(|| clap::ValueEnum::from_str(&first.engine, true).unwrap_or(settings.infer.engine));
+    settings.infer.engine = args.engine.unwrap_or(settings.infer.engine);
     let model = Model::load(&settings.infer)?;
     ensure!(
         runs.iter().all(|run| run.bundle_sha256 != model.bundle().identity),

@@ -11,6 +11,9 @@ pub struct Args {
     /// Simulated cultures.
     #[arg(long, default_value_t = 160)]
     pub cultures: u64,
+    /// Fields of the simulated microscope (the paper's optics, melanoma cells).
+    #[arg(long, default_value_t = 120)]
+    pub fields: u64,
     /// Folder of the public sets.
     #[arg(long, env = "CYTOWATCH_DATA")]
     pub data: Option<PathBuf>,
@@ -29,6 +32,9 @@ pub struct Args {
     /// Pictures per step.
     #[arg(long, default_value_t = 12)]
     pub batch: usize,
+    /// Folder of a network of ours to begin with, which is then trained further.
+    #[arg(long)]
+    pub from: Option<PathBuf>,
     /// Adam's longest step.
     #[arg(long, default_value_t = 3e-3)]
     pub learning_rate: f32,

@@ -3,8 +3,8 @@
 use super::stored::ScoredBy;
 use super::{ConfigArgs, say, stored};
 use crate::id::RunId;
+use crate::infer::Model;
 use crate::infer::finder::Finder;
-use crate::infer::{EngineChoice, Model};
 use crate::pipeline::analyse::Optics;
 use crate::pipeline::recompute::Recomputer;
 use crate::pipeline::verify::differences;
@@ -12,7 +12,6 @@ use crate::settings::Settings;
 use crate::store;
 use crate::store::stored::{StoredRun, later_run, stored_cells, stored_frames, stored_runs};
 use anyhow::{Context as _, bail, ensure};
-use clap::ValueEnum as _;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -123,10 +122,12 @@ impl Tally {
     }
 }
 
-/// The settings that are stored with a run.
+/// The settings that are stored with a run, with the engine that it came to use.
 pub(super) fn settings_of(run: &StoredRun) -> anyhow::Result<Settings> {
-    serde_json::from_str(&run.settings_json)
-        .with_context(|| format!("run {} was stored by a version with other settings", run.run))
+    let mut settings: Settings = serde_json::from_str(&run.settings_json)
+        .with_context(|| format!("run {} was stored by a version with other settings", run.run))?;
+    settings.infer = settings.infer.with_engine(&run.engine);
+    Ok(settings)
 }
 
 /// What the workers knew about the instrument, and how they found cells.
@@ -138,7 +139,7 @@ pub(super) fn optics(settings: &Settings) -> anyhow::Result<Optics> {
         pixel_size: settings.instrument.pixel_size_um,
         trust_pixel_size: settings.instrument.trust_pixel_size,
         cell_diameter_um: settings.instrument.cell_diameter_um,
-        finder: Finder::choose(&settings.detect)?.map(Arc::new),
+        finder: Finder::choose(&settings.detect, &settings.infer)?.map(Arc::new),
     })
 }
 
@@ -148,7 +149,6 @@ fn model_of(args: &Args, run: &StoredRun) -> anyhow::Result<Model> {
     if let Some(bundle) = &args.bundle {
         settings.bundle.clone_from(bundle);
     }
-    settings.engine = EngineChoice::from_str(&run.engine, true).unwrap_or(settings.engine);
     let model = Model::load(&settings)?;
     ensure!(
         model.bundle().identity == run.bundle_sha256,

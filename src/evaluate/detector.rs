@@ -2,6 +2,7 @@
 
 use crate::cells::{self, DetectSettings, FoundCells};
 use crate::frame::CorrectedFrame;
+use crate::infer::InferSettings;
 use crate::infer::finder::{FindSettings, Finder};
 use std::path::Path;
 
@@ -12,12 +13,12 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// By the setting `detect.model`: a folder, `auto` or `none`.
+    /// By the setting `detect.model`: a folder, `auto` or `none`; in the engine that `infer` wants.
     ///
     /// # Errors
     /// When the folder cannot be read or holds no such network.
-    pub fn open(model: &Path) -> anyhow::Result<Self> {
-        Ok(Self { finder: Finder::choose(&FindSettings { model: model.to_owned() })? })
+    pub fn open(model: &Path, infer: &InferSettings) -> anyhow::Result<Self> {
+        Ok(Self { finder: Finder::choose(&FindSettings { model: model.to_owned() }, infer)? })
     }
 
     /// The cells of `frame`.
@@ -56,7 +57,7 @@ mod tests {
             .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells");
         for model in [shipped.as_path(), Path::new("none")] {
-            let detector = Detector::open(model).unwrap();
+            let detector = Detector::open(model, &InferSettings::default()).unwrap();
             for (set, pixel_um, diameter_um) in [
                 ("yeast_phase_yeaz", 0.2, 5.0),
                 ("slim_qpi_hela", 0.3, 20.0),
@@ -95,7 +96,7 @@ mod tests {
             })
             .collect();
         for model in [shipped.as_path(), Path::new("none")] {
-            let detector = Detector::open(model).unwrap();
+            let detector = Detector::open(model, &InferSettings::default()).unwrap();
             for counts in [&empty, &blurred] {
                 let plane = Plane::new(600, 500, counts.clone(), 65_535.0).unwrap();
                 let (cells, verdict) = verdict(&detector, plane, 0.325, 20.0);

@@ -71,6 +71,7 @@ pub fn measure(plan: &Plan, model: &mut Model, detector: &Detector) -> anyhow::R
     let training = TrainingSet::of(&model.bundle().facts);
     let mut facts = Vec::new();
     let mut seen = Vec::new();
+    let watcher = (detector, &panel, plan);
     for (day, effect) in [DayEffect::default(), plan.shifted].into_iter().enumerate() {
         let mut today = DayFacts {
             instrument: "simulated".to_owned(),
@@ -78,7 +79,7 @@ pub fn measure(plan: &Plan, model: &mut Model, detector: &Detector) -> anyhow::R
             ..DayFacts::default()
         };
         for tumour in &chosen {
-            film(plan, &panel, (day, *tumour, effect), (model, detector), &mut today, &mut seen)?;
+            film(watcher, (day, *tumour, effect), model, &mut today, &mut seen)?;
         }
         today.fovs.retain(|fov| fov.fov.starts_with(&reference));
         facts.push(today);
@@ -119,10 +120,9 @@ pub fn measure(plan: &Plan, model: &mut Model, detector: &Detector) -> anyhow::R
 
 /// One sample's fields on one day.
 fn film(
-    plan: &Plan,
-    panel: &Panel,
+    (detector, panel, plan): (&Detector, &Panel, &Plan),
     (day, tumour, effect): (usize, usize, DayEffect),
-    (model, detector): (&mut Model, &Detector),
+    model: &mut Model,
     today: &mut DayFacts,
     seen: &mut Vec<Seen>,
 ) -> anyhow::Result<()> {

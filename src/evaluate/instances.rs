@@ -2,8 +2,9 @@
 
 use super::ctc::Overlaps;
 use super::paint::LabelPicture;
-use crate::cells::{Cell, outline};
+use crate::cells::{self, Cell, outline};
 use crate::frame::CorrectedFrame;
+use crate::units::PixelSize;
 use std::collections::BTreeMap;
 
 /// Counts of right and wrong detections; add up over frames.
@@ -80,34 +81,119 @@ pub fn match_boxes(truth: &[BoxPx], found: &[BoxPx]) -> Matches {
     Matches { right, spurious: found.len() - right, missed: truth.len() - right }
 }
 
-/// The box round a cell's body: the part of it that is darkest in positive phase contrast, the nucleus and what
-/// surrounds it. A cell without a dark part gives the box round its outline.
+/// Light is smoothed over about this far before a body is looked for, um.
+const BODY_SMOOTHING_UM: f64 = 2.0;
+/// A box reaches this far beyond the body, um.
+const BODY_MARGIN_UM: f64 = 2.0;
+/// A cell whose typical light is this many times the background has rounded up ...
+const ROUNDED_LIGHT: f64 = 1.1;
+/// ... and its box takes its bright rim in, this far beyond the outline, um.
+const ROUNDED_MARGIN_UM: f64 = 4.0;
+
+/// The box that somebody would draw round a cell's body: round the largest dark part inside its outline, which is the
+/// nucleus and what surrounds it; round the halo of a cell that has rounded up.
 ///
-/// The body is where the smoothed light lies below the mean of the cell's mean and its minimum.
-pub fn body_box(frame: &CorrectedFrame, cell: &Cell) -> BoxPx {
-    let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
+/// Dark is what lies below the threshold that parts the smoothed light inside the outline into its two classes (Otsu 1979).
+pub fn body_box(frame: &CorrectedFrame, cell: &Cell, pixel_size: PixelSize) -> BoxPx {
+    let px = |um: f64| pixel_size.px_from_um(um);
     let whole = cell.outline.iter().fold([f64::INFINITY, f64::INFINITY, 0.0, 0.0], |b, p| grown(b, p.x, p.y));
-    let mut light = Vec::new();
-    outline::fill(&cell.outline, width, height, |y, left, right| {
-        let row = frame.relative.get(y * width + left..y * width + right).unwrap_or_default();
-        light.extend(row.iter().enumerate().map(|(i, v)| ((left + i) as f64, y as f64, f64::from(*v))));
+    let window = Window::around(frame, whole);
+    let mut inside = vec![false; window.width * window.height];
+    outline::fill(&cell.outline, window.right(), window.bottom(), |y, left, right| {
+        let from = (y - window.top) * window.width + left - window.left;
+        if let Some(run) = inside.get_mut(from..from + right - left) {
+            run.fill(true);
+        }
     });
-    let mut sorted: Vec<f64> = light.iter().map(|p| p.2).collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| sorted.get((sorted.len() as f64 * share) as usize).copied().unwrap_or(1.0);
-    let threshold = f64::midpoint(at(0.03), at(0.5));
-    let dark: Vec<_> = light.iter().filter(|p| p.2 < threshold).collect();
-    if dark.len() < 9 {
-        return whole;
+    let within = |light: &[f32]| light.iter().zip(&inside).filter(|(_, inside)| **inside).map(|(v, _)| *v).collect();
+    let mut light: Vec<f32> = within(&window.light);
+    light.sort_unstable_by(f32::total_cmp);
+    if light.get(light.len() / 2).is_some_and(|typical| f64::from(*typical) > ROUNDED_LIGHT) {
+        return widened(whole, px(ROUNDED_MARGIN_UM));
     }
-    let side = |f: fn(&(f64, f64, f64)) -> f64| {
-        let mut values: Vec<f64> = dark.iter().map(|p| f(p)).collect();
-        values.sort_unstable_by(f64::total_cmp);
-        let at = |share: f64| values.get((values.len() as f64 * share) as usize).copied().unwrap_or(0.0);
-        (at(0.02), at(0.98))
-    };
-    let ((left, right), (top, bottom)) = (side(|p| p.0), side(|p| p.1));
-    [left, top, right, bottom]
+    // Two running means of this radius smooth as far as a Gaussian of that width.
+    let smooth = window.smoothed((1.22 * px(BODY_SMOOTHING_UM) - 0.5).round().max(0.0) as usize);
+    let mut sorted: Vec<f32> = within(&smooth);
+    sorted.sort_unstable_by(f32::total_cmp);
+    let threshold = sorted.get(between_classes(&sorted)).copied().unwrap_or(f32::NEG_INFINITY);
+    let dark = smooth.iter().zip(&inside).map(|(light, inside)| *inside && *light < threshold).collect();
+    let parts = cells::parts(window.width, window.height, dark);
+    let mut areas: BTreeMap<u16, usize> = BTreeMap::new();
+    for &part in parts.iter().filter(|part| **part > 0) {
+        *areas.entry(part).or_default() += 1;
+    }
+    let Some((&body, _)) = areas.iter().max_by_key(|(_, area)| **area) else { return whole };
+    let pixels = parts.iter().enumerate().filter(|(_, part)| **part == body);
+    let extent = pixels.fold([f64::INFINITY, f64::INFINITY, 0.0, 0.0], |b, (at, _)| {
+        let (x, y) = ((window.left + at % window.width) as f64, (window.top + at / window.width) as f64);
+        grown(grown(b, x - 0.5, y - 0.5), x + 0.5, y + 0.5)
+    });
+    widened(extent, px(BODY_MARGIN_UM))
+}
+
+/// Where ascending `values` fall into two classes whose means lie furthest apart: the first place of the upper one.
+fn between_classes(values: &[f32]) -> usize {
+    let all: f64 = values.iter().map(|&v| f64::from(v)).sum();
+    let (mut best, mut below) = ((0.0, 0), 0.0);
+    for (count, value) in (1..values.len()).zip(values) {
+        below += f64::from(*value);
+        let (lower, upper) = (count as f64, (values.len() - count) as f64);
+        let apart = lower * upper * (below / lower - (all - below) / upper).powi(2);
+        if apart > best.0 {
+            best = (apart, count);
+        }
+    }
+    best.1
+}
+
+/// A part of a frame's light.
+struct Window {
+    left: usize,
+    top: usize,
+    width: usize,
+    height: usize,
+    light: Vec<f32>,
+}
+
+impl Window {
+    fn around(frame: &CorrectedFrame, [left, top, right, bottom]: BoxPx) -> Self {
+        let (most_x, most_y) = (frame.raw.width_px(), frame.raw.height_px());
+        let first = |at: f64, most: usize| (at.max(0.0) as usize).min(most.saturating_sub(1));
+        let last = |at: f64, first: usize, most: usize| (at.max(0.0) as usize + 2).clamp(first + 1, most);
+        let (left, top) = (first(left, most_x), first(top, most_y));
+        let (right, bottom) = (last(right, left, most_x), last(bottom, top, most_y));
+        let rows = (top..bottom).map(|y| y * most_x + left..y * most_x + right);
+        let light = rows.flat_map(|row| frame.relative.get(row).unwrap_or_default()).copied().collect();
+        Self { left, top, width: right - left, height: bottom - top, light }
+    }
+
+    fn right(&self) -> usize {
+        self.left + self.width
+    }
+
+    fn bottom(&self) -> usize {
+        self.top + self.height
+    }
+
+    /// Two running means along rows and columns; beyond the edge the window goes on as it ends.
+    fn smoothed(&self, radius: usize) -> Vec<f32> {
+        let mean = |light: &[f32], length: usize, step: usize, at: usize| {
+            let here = at / step % length;
+            let reach = here.saturating_sub(radius)..(here + radius + 1).min(length);
+            let count = reach.len().max(1) as f32;
+            reach.filter_map(|other| light.get(at + other * step - here * step)).sum::<f32>() / count
+        };
+        let mut light = self.light.clone();
+        for _ in 0..2 {
+            light = (0..light.len()).map(|at| mean(&light, self.width, 1, at)).collect();
+            light = (0..light.len()).map(|at| mean(&light, self.height, self.width, at)).collect();
+        }
+        light
+    }
+}
+
+fn widened([left, top, right, bottom]: BoxPx, by: f64) -> BoxPx {
+    [left - by, top - by, right + by, bottom + by]
 }
 
 fn grown([left, top, right, bottom]: BoxPx, x: f64, y: f64) -> BoxPx {
@@ -140,5 +226,36 @@ mod tests {
         let truth = [[0.0, 0.0, 10.0, 10.0], [20.0, 0.0, 30.0, 10.0]];
         let found = [[0.0, 0.0, 10.0, 9.0], [1.0, 0.0, 10.0, 10.0], [25.0, 5.0, 40.0, 20.0]];
         assert_eq!(match_boxes(&truth, &found), Matches { right: 1, spurious: 2, missed: 1 });
+    }
+
+    #[test]
+    fn a_box_goes_round_the_dark_body_and_not_round_the_lamella() {
+        use crate::frame::{Plane, correct};
+        use crate::units::PointPx;
+        let (width, height) = (200, 160);
+        let cell = |x: f64, y: f64| (x - 90.0).hypot(0.9 * (y - 80.0)) < 40.0;
+        let body = |x: f64, y: f64| (x - 75.0).hypot(y - 78.0) < 12.0;
+        let light = |i: usize| {
+            let (x, y) = ((i % width) as f64, (i / width) as f64);
+            if body(x, y) {
+                600.0
+            } else if cell(x, y) {
+                900.0
+            } else {
+                1000.0
+            }
+        };
+        let plane = Plane::new(width, height, (0..width * height).map(light).collect(), 4095.0).unwrap();
+        let pixel_size = PixelSize::new(0.5).unwrap();
+        let around = |k: f64| {
+            let angle = k / 40.0 * std::f64::consts::TAU;
+            PointPx { x: 90.0 + 40.0 * angle.cos(), y: 80.0 + 44.0 * angle.sin() }
+        };
+        let outline = (0..40).map(|k| around(f64::from(k))).collect();
+        let shape = crate::cells::Shape::default();
+        let found = Cell { centroid: PointPx { x: 90.0, y: 80.0 }, outline, shape, touches_border: false, crop: None };
+        let found = body_box(&correct(plane, pixel_size), &found, pixel_size);
+        // Twelve px and the margin of four on every side.
+        assert!(box_iou(&[59.0, 62.0, 91.0, 94.0], &found) > 0.85, "{found:?}");
     }
 }

@@ -67,10 +67,10 @@ pub const SETS: &[Set] = &[
     Set {
         name: "deepcell_phase_micromanager",
         pixel_size_um: 0.32,
-        cell_diameter_um: 20.0,
+        cell_diameter_um: 15.0,
         kind: Kind::EdgesAndInsides,
     },
-    Set { name: "livecell_incucyte", pixel_size_um: 1.24, cell_diameter_um: 30.0, kind: Kind::Polygons },
+    Set { name: "livecell_incucyte", pixel_size_um: 1.24, cell_diameter_um: 25.0, kind: Kind::Polygons },
 ];
 
 /// A single picture and its truth.

@@ -7,9 +7,8 @@ use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, ValueView};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-const NAME: &str = "rten";
-/// What the network on whole pictures is called.
-const FINDER: &str = "cell finder";
+/// The engine's name.
+pub(super) const NAME: &str = "rten";
 
 /// A bundle's networks in rten.
 pub struct Builtin {
@@ -94,53 +93,57 @@ fn run(
 }
 
 /// A network on whole pictures, one thread each: any number of pictures at a time.
-pub struct PictureNetwork {
+pub struct PictureModel {
     model: Model,
     input: NodeId,
-    output: NodeId,
+    outputs: Vec<NodeId>,
     /// Pools of one thread that nobody uses just now.
     idle: Mutex<Vec<Arc<ThreadPool>>>,
 }
 
-impl PictureNetwork {
-    /// Loads an ONNX file with these names of input and output.
+impl PictureModel {
+    /// Loads an ONNX file with these names of input and outputs.
     ///
     /// # Errors
     /// `engine_load` when rten does not take it or a name is not there.
-    pub fn open(bytes: Vec<u8>, input: &str, output: &str) -> Result<Self, InferError> {
-        let refused = |source| InferError::EngineLoad { engine: NAME, network: FINDER, source };
+    pub fn open(bytes: Vec<u8>, input: &str, outputs: &[&str]) -> Result<Self, InferError> {
+        let refused = |source| InferError::EngineLoad { engine: NAME, network: super::FINDER, source };
         let model = ModelOptions::with_all_ops().prepack_weights(true).load(bytes);
         let model = model.map_err(|source| refused(Box::new(source)))?;
         let node = |name: &str| model.node_id(name).map_err(|source| refused(Box::new(source)));
-        let (input, output) = (node(input)?, node(output)?);
-        Ok(Self { model, input, output, idle: Mutex::default() })
+        let input = node(input)?;
+        let outputs = outputs.iter().map(|output| node(output)).collect::<Result<_, _>>()?;
+        Ok(Self { model, input, outputs, idle: Mutex::default() })
     }
 
-    /// Runs `[n, channels, height, width]` through the network and gives its output, flat.
+    /// Runs a picture of this shape through the network and gives its outputs, each flat.
     ///
     /// # Errors
     /// `engine_run` when the engine fails.
-    pub fn run(&self, shape: [usize; 4], pixels: &[f32]) -> Result<Vec<f32>, InferError> {
+    pub fn run(&self, shape: [usize; 4], pixels: &[f32]) -> Result<Vec<Vec<f32>>, InferError> {
         let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = idle().pop();
         let pool = taken.unwrap_or_else(|| pool(1));
         let output = self.run_on(Arc::clone(&pool), shape, pixels);
         idle().push(pool);
-        output.map_err(|source| InferError::EngineRun { engine: NAME, network: FINDER, source })
+        output.map_err(|source| InferError::EngineRun { engine: NAME, network: super::FINDER, source })
     }
 
-    fn run_on(&self, pool: Arc<ThreadPool>, shape: [usize; 4], pixels: &[f32]) -> Result<Vec<f32>, super::Cause> {
+    fn run_on(&self, pool: Arc<ThreadPool>, shape: [usize; 4], pixels: &[f32]) -> Result<Vec<Vec<f32>>, super::Cause> {
         let view = ValueView::from_shape(shape, pixels)?;
         let options = RunOptions::default().with_thread_pool(Some(pool));
-        let [output] = self.model.run_n(vec![(self.input, view.into())], [self.output], Some(options))?;
-        let output: rten_tensor::Tensor<f32> = output.try_into()?;
-        Ok(output.into_data())
+        let outputs = self.model.run(vec![(self.input, view.into())], &self.outputs, Some(options))?;
+        let flat = |output| -> Result<Vec<f32>, super::Cause> {
+            let tensor: rten_tensor::Tensor<f32> = rten::Value::try_into(output)?;
+            Ok(tensor.into_data())
+        };
+        outputs.into_iter().map(flat).collect()
     }
 }
 
-impl fmt::Debug for PictureNetwork {
+impl fmt::Debug for PictureModel {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("PictureNetwork").finish_non_exhaustive()
+        out.debug_struct("PictureModel").finish_non_exhaustive()
     }
 }
 

@@ -2,28 +2,36 @@
 //!
 //! The shipped network or one of the user's own, in the bioimage.io model format ([`folder`]).
 //!
-//! Runs in the built-in engine, one thread a picture, so that a frame gives the same bits whatever else is going on and
-//! however many workers there are. A picture of any size goes through in tiles of bounded size that overlap by more than
-//! the network sees.
+//! Runs in the engine of the scores, one thread a picture ([`pictures`](super::pictures)). Only the
+//! [places](crate::cells::busy) where something stands out are looked at, in tiles of bounded size that overlap by more than the
+//! network sees.
 
+mod contract;
 pub mod folder;
+mod tiles;
 
-use super::builtin::PictureNetwork;
-use super::finder_plan::MAPS;
-use super::{InferError, bundle};
-use crate::cells::maps::CellMaps;
-use crate::cells::working::{View, WorkingPicture};
+pub use contract::{Axes, Contract, Meaning, Preprocessing};
+
+use super::pictures::PictureNetwork;
+use super::{InferError, InferSettings, bundle};
+use crate::cells::busy::Place;
+use crate::cells::maps::{CellMaps, Maps};
+use crate::cells::rays::RayMaps;
+use crate::cells::working::{Light, View, WorkingPicture};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use tiles::{Piece, pieces};
 
 /// Where the shipped network lies.
 const SHIPPED: &str = "models/cells";
+/// The setting for the shipped network, where it is there.
+const AUTO: &str = "auto";
 /// The setting for the classical chain.
 const NONE: &str = "none";
-/// Longest side of a tile, px; a multiple of every side that a network may ask for.
-const TILE_PX: usize = 1536;
-/// Tiles overlap by twice this, px.
-const MARGIN_PX: usize = 96;
+/// How many pixels apart the places of an output may be.
+const STEPS: [usize; 3] = [1, 2, 4];
+/// Logit of what was not looked at.
+const OUTSIDE: f32 = -9.0;
 
 /// `[detect]`: how cells are found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +44,7 @@ pub struct FindSettings {
 
 impl Default for FindSettings {
     fn default() -> Self {
-        Self { model: PathBuf::from(NONE) }
+        Self { model: PathBuf::from(AUTO) }
     }
 }
 
@@ -47,7 +55,7 @@ impl FindSettings {
     pub fn resolved(&self) -> Self {
         let model = match self.model.to_str() {
             Some(NONE) => self.model.clone(),
-            Some("auto") => {
+            Some(AUTO) => {
                 let shipped = bundle::find(PathBuf::from(SHIPPED));
                 if shipped.join(bundle::RDF).is_file() { shipped } else { PathBuf::from(NONE) }
             }
@@ -56,43 +64,6 @@ impl FindSettings {
         let is_folder = model.as_os_str() != NONE;
         Self { model: if is_folder { std::path::absolute(&model).unwrap_or(model) } else { model } }
     }
-}
-
-/// What the two numbers that a network gives for a pixel are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Meaning {
-    /// Logits of inside and depth: the shipped network.
-    InsideDepth,
-    /// Probabilities of foreground and boundary: the usual U-Net.
-    ForegroundBoundary,
-}
-
-/// What a network does to its picture before it looks.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Preprocessing {
-    /// Nothing.
-    None,
-    /// Mean 0 and variance 1 over the picture.
-    ZeroMeanUnitVariance,
-    /// These two percentiles (0..100) become 0 and 1.
-    Percentiles(f64, f64),
-}
-
-/// How a network is to be fed and understood.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Contract {
-    /// Name of the input, `[1, 1, height, width]`.
-    pub input: String,
-    /// Name of the output, `[1, 2, height, width]`.
-    pub output: String,
-    /// How it wants to see cells.
-    pub view: View,
-    /// What it does first.
-    pub preprocessing: Preprocessing,
-    /// What its output is.
-    pub meaning: Meaning,
-    /// The picture's sides must be multiples of this, px; divides 1536.
-    pub multiple_px: usize,
 }
 
 /// A network that is ready to find cells.
@@ -105,13 +76,13 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// The finder that the settings ask for; `None` for the classical chain.
+    /// The finder that the settings ask for, in the engine that `infer` wants; `None` for the classical chain.
     ///
     /// # Errors
     /// As [`Finder::open`].
-    pub fn choose(settings: &FindSettings) -> Result<Option<Self>, InferError> {
+    pub fn choose(settings: &FindSettings, infer: &InferSettings) -> Result<Option<Self>, InferError> {
         let FindSettings { model } = settings.resolved();
-        if model.as_os_str() == NONE { Ok(None) } else { Self::open(&model).map(Some) }
+        if model.as_os_str() == NONE { Ok(None) } else { Self::open(&model, infer).map(Some) }
     }
 
     /// The finder in a folder in the bioimage.io model format.
@@ -119,25 +90,31 @@ impl Finder {
     /// # Errors
     /// - `bundle_read`, `bundle_description`, `bundle_hash`, `bundle_facts` when the folder is not whole, or its network is
     ///   none that finds cells.
-    /// - `engine_load` when the engine does not take the network.
-    pub fn open(folder: &Path) -> Result<Self, InferError> {
+    /// - `engine_load`, `library_*` as [`PictureNetwork::open`].
+    pub fn open(folder: &Path, infer: &InferSettings) -> Result<Self, InferError> {
         let (bytes, contract) = folder::read(folder)?;
-        Self::new(bytes, contract)
+        Self::new(bytes, contract, infer)
     }
 
     /// The finder in the bytes of an ONNX file that keeps `contract`.
     ///
     /// # Errors
-    /// `engine_load` when the engine does not take it or its input or output has another name.
-    pub fn new(onnx: Vec<u8>, contract: Contract) -> Result<Self, InferError> {
+    /// As [`PictureNetwork::open`].
+    pub fn new(onnx: Vec<u8>, contract: Contract, infer: &InferSettings) -> Result<Self, InferError> {
         let identity = bundle::sha256_hex(&onnx);
-        let network = PictureNetwork::open(onnx, &contract.input, &contract.output)?;
+        let outputs: Vec<&str> = contract.outputs.iter().map(|(name, ..)| name.as_str()).collect();
+        let network = PictureNetwork::open(onnx, (&contract.input.0, &outputs), infer)?;
         Ok(Self { network, contract, identity })
     }
 
     /// How it wants to see cells.
     pub fn view(&self) -> View {
         self.contract.view
+    }
+
+    /// `ort`, `openvino` or `rten`.
+    pub fn engine_name(&self) -> &'static str {
+        self.network.engine_name()
     }
 
     /// sha256 of its ONNX file, hexadecimal.
@@ -149,33 +126,44 @@ impl Finder {
     ///
     /// # Errors
     /// - `engine_run` when the engine fails.
+    /// - `bundle_network` when it gives another number of numbers than its description says.
     /// - `not_finite` when a map holds no number.
-    pub fn maps(&self, picture: &WorkingPicture) -> Result<CellMaps, InferError> {
-        let pixels = picture.width * picture.height;
-        let mut maps = CellMaps { inside: vec![0.0; pixels], depth: vec![0.0; pixels] };
-        let prepared = prepared(picture, self.contract.preprocessing);
-        for rows in pieces(picture.height) {
-            for columns in pieces(picture.width) {
-                self.tile(&prepared, (picture.width, picture.height), (&columns, &rows), &mut maps)?;
+    pub fn maps(&self, picture: &WorkingPicture) -> Result<Maps, InferError> {
+        let prepared = self.contract.preprocessing.of(picture);
+        let mut seen: Option<Seen> = None;
+        for place in self.places(picture) {
+            for rows in pieces(place.top..place.bottom, picture.height) {
+                for columns in pieces(place.left..place.right, picture.width) {
+                    let tile = self.tile(&prepared, (picture.width, picture.height), (&columns, &rows))?;
+                    seen.get_or_insert_with(|| Seen::nothing(picture, tile.step_px, tile.planes.len()))
+                        .add(&tile, (&columns, &rows));
+                }
             }
         }
-        if self.contract.meaning == Meaning::ForegroundBoundary {
-            understand(&mut maps);
-        }
-        if maps.inside.iter().chain(&maps.depth).all(|value| value.is_finite()) {
-            Ok(maps)
+        let channels = self.contract.meaning.channels();
+        let seen = seen.unwrap_or_else(|| Seen::nothing(picture, 1, channels));
+        if seen.planes.iter().flatten().all(|value| value.is_finite()) {
+            Ok(understood(seen, self.contract.meaning))
         } else {
             Err(InferError::NotFinite { what: "the cell finder's map", index: 0 })
         }
     }
 
+    /// Where the network is to look: a picture brought to one contrast shows where there is nothing.
+    fn places(&self, picture: &WorkingPicture) -> Vec<Place> {
+        match self.contract.view.light {
+            Light::Contrast => picture.busy(),
+            Light::Relative => vec![picture.whole()],
+        }
+    }
+
+    /// What the network sees in a tile.
     fn tile(
         &self,
         pixels: &[f32],
         (picture_width, picture_height): (usize, usize),
         (columns, rows): (&Piece, &Piece),
-        maps: &mut CellMaps,
-    ) -> Result<(), InferError> {
+    ) -> Result<Seen, InferError> {
         let (width, height) = (columns.padded(self.contract.multiple_px), rows.padded(self.contract.multiple_px));
         let mut input = Vec::with_capacity(width * height);
         for row in 0..height {
@@ -185,103 +173,87 @@ impl Finder {
                 (0..width).map(|column| line.get(columns.mirrored(column, picture_width)).copied().unwrap_or(0.0)),
             );
         }
-        let output = self.network.run([1, 1, height, width], &input)?;
-        let size = width * height;
-        if output.len() != MAPS * size {
-            let problem = format!("gives {} numbers for {size} pixels, must give {MAPS} a pixel", output.len());
-            return Err(InferError::BundleNetwork { file: "the cell finder".to_owned(), problem });
+        let mut planes = Vec::with_capacity(self.contract.meaning.channels());
+        let mut step_px = 1;
+        let outputs = self.network.run(self.contract.shape(width, height), &input)?;
+        for (output, (name, axes, channels)) in outputs.iter().zip(&self.contract.outputs) {
+            let size = output.len() / channels;
+            let step = STEPS.into_iter().find(|step| channels * (width / step) * (height / step) == output.len());
+            let step = step.filter(|step| planes.is_empty() || *step == step_px).ok_or_else(|| {
+                let problem = format!(
+                    "{name} gives {} numbers for {} pixels, must give {channels} a place",
+                    output.len(),
+                    width * height
+                );
+                InferError::BundleNetwork { file: "the cell finder".to_owned(), problem }
+            })?;
+            step_px = step;
+            planes.extend((0..*channels).map(|channel| match axes {
+                Axes::ChannelFirst => output.iter().skip(channel * size).take(size).copied().collect::<Vec<f32>>(),
+                Axes::ChannelLast => output.iter().skip(channel).step_by(*channels).copied().collect(),
+            }));
         }
-        let (inside, depth) = output.split_at(size);
-        for (from, to) in [(inside, &mut maps.inside), (depth, &mut maps.depth)] {
-            for row in rows.keep_from..rows.keep_to {
-                let source = (row - rows.from) * width + columns.keep_from - columns.from;
-                let count = columns.keep_to - columns.keep_from;
-                let target = row * picture_width + columns.keep_from;
+        Ok(Seen { width: width / step_px, height: height / step_px, step_px, planes })
+    }
+}
+
+/// What a network has said so far: one plane a channel.
+struct Seen {
+    /// Places per row and column.
+    width: usize,
+    height: usize,
+    /// Places are this many pixels apart.
+    step_px: usize,
+    planes: Vec<Vec<f32>>,
+}
+
+impl Seen {
+    fn nothing(picture: &WorkingPicture, step_px: usize, channels: usize) -> Self {
+        let (width, height) = (picture.width.div_ceil(step_px), picture.height.div_ceil(step_px));
+        Self { width, height, step_px, planes: vec![vec![OUTSIDE; width * height]; channels] }
+    }
+
+    /// Adds what is to be kept of a tile.
+    fn add(&mut self, tile: &Self, (columns, rows): (&Piece, &Piece)) {
+        let step = self.step_px;
+        let (left, right) = (columns.keep.start / step, columns.keep.end.div_ceil(step));
+        for (from, to) in tile.planes.iter().zip(&mut self.planes) {
+            for row in rows.keep.start / step..rows.keep.end.div_ceil(step) {
+                let source = (row - rows.from / step) * tile.width + left - columns.from / step;
+                let target = row * self.width + left;
+                let count = right - left;
                 if let (Some(to), Some(from)) = (to.get_mut(target..target + count), from.get(source..source + count)) {
                     to.copy_from_slice(from);
                 }
             }
         }
-        Ok(())
     }
 }
 
-/// The picture's values as the network's own preprocessing leaves them.
-fn prepared(picture: &WorkingPicture, preprocessing: Preprocessing) -> Vec<f32> {
-    let values = &picture.values;
-    let (offset, factor) = match preprocessing {
-        Preprocessing::None => return values.clone(),
-        Preprocessing::ZeroMeanUnitVariance => {
-            let count = values.len().max(1) as f64;
-            let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
-            let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
-            (mean, 1.0 / (variance.sqrt() + 1e-6))
+/// The planes by what they mean.
+fn understood(seen: Seen, meaning: Meaning) -> Maps {
+    let Seen { width, height, step_px, planes } = seen;
+    let mut planes = planes.into_iter();
+    let (first, second) = (planes.next().unwrap_or_default(), planes.next().unwrap_or_default());
+    match meaning {
+        Meaning::InsideDepth => Maps::Depth(CellMaps { inside: first, depth: second, tells_kinds: true }),
+        Meaning::ForegroundBoundary => {
+            // Inside is foreground, depth is foreground that is no boundary.
+            let logit = |probability: f32| {
+                let bounded = probability.clamp(1e-4, 1.0 - 1e-4);
+                (bounded / (1.0 - bounded)).ln()
+            };
+            let depth = first.iter().zip(&second).map(|(foreground, boundary)| logit(foreground * (1.0 - boundary)));
+            let depth = depth.collect();
+            let inside = first.iter().map(|&foreground| logit(foreground)).collect();
+            Maps::Depth(CellMaps { inside, depth, tells_kinds: false })
         }
-        Preprocessing::Percentiles(low, high) => {
-            let mut sorted = values.clone();
-            sorted.sort_unstable_by(f32::total_cmp);
-            let last = sorted.len().saturating_sub(1) as f64;
-            let at = |percent: f64| sorted.get((last * percent / 100.0).round() as usize).copied().unwrap_or(0.0);
-            let (low, high) = (f64::from(at(low)), f64::from(at(high)));
-            (low, 1.0 / (high - low).max(1e-6))
+        Meaning::Rays(_, thresholds) => {
+            let mut rays = second;
+            rays.extend(planes.flatten());
+            Maps::Rays(RayMaps { width, height, step_px, probability: first, rays, thresholds })
         }
-    };
-    values.iter().map(|&value| ((f64::from(value) - offset) * factor) as f32).collect()
-}
-
-/// From probabilities of foreground and boundary to logits: inside is foreground, depth is foreground that is no boundary.
-fn understand(maps: &mut CellMaps) {
-    let logit = |probability: f32| {
-        let bounded = probability.clamp(1e-4, 1.0 - 1e-4);
-        (bounded / (1.0 - bounded)).ln()
-    };
-    for (inside, depth) in maps.inside.iter_mut().zip(&mut maps.depth) {
-        let (foreground, boundary) = (*inside, *depth);
-        // A NaN stays one, and is refused after this.
-        *inside = logit(foreground);
-        *depth = logit(foreground * (1.0 - boundary));
     }
-}
-
-/// A stretch of an axis: what the network sees, and what is kept of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Piece {
-    from: usize,
-    to: usize,
-    keep_from: usize,
-    keep_to: usize,
-}
-
-impl Piece {
-    /// The length that the network takes.
-    fn padded(&self, multiple_px: usize) -> usize {
-        (self.to - self.from).next_multiple_of(multiple_px)
-    }
-
-    /// The pixel at `offset`; beyond the picture's end it is mirrored.
-    fn mirrored(&self, offset: usize, length: usize) -> usize {
-        let at = self.from + offset;
-        if at < length { at } else { (2 * length).saturating_sub(at + 2).min(length.saturating_sub(1)) }
-    }
-}
-
-/// The pieces of an axis of `length` px.
-fn pieces(length: usize) -> Vec<Piece> {
-    if length <= TILE_PX {
-        return vec![Piece { from: 0, to: length, keep_from: 0, keep_to: length }];
-    }
-    let step = TILE_PX - 2 * MARGIN_PX;
-    (0..length.div_ceil(step))
-        .map(|number| {
-            let (keep_from, keep_to) = (number * step, ((number + 1) * step).min(length));
-            Piece {
-                from: keep_from.saturating_sub(MARGIN_PX),
-                to: (keep_to + MARGIN_PX).min(length),
-                keep_from,
-                keep_to,
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

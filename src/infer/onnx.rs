@@ -19,8 +19,9 @@ use super::{InferError, TEST_TOLERANCE};
 use ort::environment::Environment;
 use ort::ep::{ArbitrarilyConfigurableExecutionProvider as _, ExecutionProviderDispatch, OpenVINO};
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
-use ort::value::TensorRef;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::value::{Outlet, TensorRef};
+use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -161,14 +162,16 @@ fn session(environment: &Environment, bytes: &[u8], kind: Kind, threads: usize) 
         Kind::Plain => Vec::new(),
         Kind::OpenVino => vec![openvino(threads)],
     };
-    Session::builder(environment)?
+    builder(environment, threads)?.with_execution_providers(providers)?.commit_from_memory(bytes)
+}
+
+fn builder(environment: &Environment, threads: usize) -> ort::Result<SessionBuilder> {
+    Ok(Session::builder(environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads)?
         .with_inter_threads(1)?
         // Waiting threads sleep: the cores belong to the other stages between two batches.
-        .with_intra_op_spinning(false)?
-        .with_execution_providers(providers)?
-        .commit_from_memory(bytes)
+        .with_intra_op_spinning(false)?)
 }
 
 /// OpenVINO on the processor's bf16 units where it has them. When it cannot start, that is an error: otherwise ONNX
@@ -184,4 +187,99 @@ fn run(session: &mut Session, network: Network, count: usize, input: &[f32]) -> 
     let outputs = session.run(ort::inputs![network.input() => tensor])?;
     let output = outputs.get(network.output()).ok_or_else(|| ort::Error::new("the output is missing"))?;
     Ok(output.try_extract_tensor::<f32>()?.1.to_vec())
+}
+
+/// A network on whole pictures: as many sessions of one thread as pictures are looked at at once.
+pub struct PictureSessions {
+    environment: Environment,
+    bytes: Vec<u8>,
+    input: String,
+    outputs: Vec<String>,
+    kind: Kind,
+    /// Sessions that nobody uses just now.
+    idle: Mutex<Vec<Session>>,
+}
+
+impl PictureSessions {
+    /// Loads an ONNX file with these names of input and outputs.
+    ///
+    /// # Errors
+    /// `engine_load` when ONNX Runtime does not take it or a name is not there.
+    pub fn open(
+        environment: Environment,
+        bytes: Vec<u8>,
+        (input, outputs): (&str, &[&str]),
+        kind: Kind,
+    ) -> Result<Self, InferError> {
+        let sessions = Self {
+            environment,
+            bytes,
+            input: input.to_owned(),
+            outputs: outputs.iter().map(|&output| output.to_owned()).collect(),
+            kind,
+            idle: Mutex::default(),
+        };
+        let first = sessions.another()?;
+        let has = |outlets: &[Outlet], wanted: &str| outlets.iter().any(|outlet| outlet.name() == wanted);
+        let missing = (!has(first.inputs(), input)).then_some(input);
+        if let Some(name) = missing.or_else(|| outputs.iter().copied().find(|output| !has(first.outputs(), output))) {
+            return Err(sessions.refused(format!("has no input or output {name}").into()));
+        }
+        sessions.give_back(first);
+        Ok(sessions)
+    }
+
+    /// Runs a picture of this shape through the network and gives its outputs, each flat.
+    ///
+    /// # Errors
+    /// `engine_run` when ONNX Runtime fails.
+    pub fn run(&self, shape: [usize; 4], pixels: &[f32]) -> Result<Vec<Vec<f32>>, InferError> {
+        let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut session = match taken {
+            Some(session) => session,
+            None => self.another()?,
+        };
+        let output = self.run_in(&mut session, shape, pixels);
+        self.give_back(session);
+        output.map_err(|source| InferError::EngineRun {
+            engine: self.engine_name(),
+            network: super::FINDER,
+            source: Box::new(source),
+        })
+    }
+
+    /// `ort` or `openvino`: whose library it is. The sessions use no provider of its own, for full precision.
+    pub fn engine_name(&self) -> &'static str {
+        name(self.kind)
+    }
+
+    fn run_in(&self, session: &mut Session, shape: [usize; 4], pixels: &[f32]) -> ort::Result<Vec<Vec<f32>>> {
+        let tensor = TensorRef::from_array_view((shape, pixels))?;
+        let outputs = session.run(ort::inputs![self.input.as_str() => tensor])?;
+        let flat = |name: &String| {
+            let output = outputs.get(name).ok_or_else(|| ort::Error::new("an output is missing"))?;
+            Ok(output.try_extract_tensor::<f32>()?.1.to_vec())
+        };
+        self.outputs.iter().map(flat).collect()
+    }
+
+    fn another(&self) -> Result<Session, InferError> {
+        // Pictures differ in size: a plan of the memory for one would serve no other.
+        let open = || builder(&self.environment, 1)?.with_memory_pattern(false)?.commit_from_memory(&self.bytes);
+        open().map_err(|source| self.refused(Box::new(source)))
+    }
+
+    fn refused(&self, source: Cause) -> InferError {
+        InferError::EngineLoad { engine: self.engine_name(), network: super::FINDER, source }
+    }
+
+    fn give_back(&self, session: Session) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
+    }
+}
+
+impl fmt::Debug for PictureSessions {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("PictureSessions").field("kind", &self.kind).finish_non_exhaustive()
+    }
 }

@@ -12,6 +12,7 @@ mod operations;
 pub mod page;
 
 use crate::infer::{InferError, onnx_graph};
+use anyhow::Context as _;
 use network::Network;
 use page::Page;
 use rand::RngExt as _;
@@ -21,7 +22,7 @@ use rayon::prelude::*;
 pub(super) const SIDE_PX: usize = 96;
 
 /// How the network is trained.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct FinderSettings {
     /// Channels after the first convolution.
     pub width: usize,
@@ -35,7 +36,12 @@ pub struct FinderSettings {
     pub real_share: f64,
     /// Seed of weights, choice and disturbances.
     pub seed: u64,
+    /// The ONNX file of a network to begin with; its width counts, not the one here.
+    pub from: Option<Vec<u8>>,
 }
+
+/// Pictures that a network which is trained further meets first, to set its batch norms.
+const FIRST_MET: u64 = 48;
 
 /// How far training is.
 #[derive(Debug, Clone, Copy)]
@@ -59,20 +65,28 @@ pub fn train(
     mut told: impl FnMut(Progress, &dyn Fn() -> Result<Vec<u8>, InferError>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<u8>> {
     anyhow::ensure!(!real.is_empty() || !simulated.is_empty(), "there is no picture to train on");
-    let mut network = Network::new(settings.width, settings.seed);
+    let sample = |purpose: u64| {
+        let mut rng = super::parameters::generator(settings.seed, purpose);
+        let from_real = simulated.is_empty() || (!real.is_empty() && rng.random::<f64>() < settings.real_share);
+        let pages = if from_real { real } else { simulated };
+        let page = pages.get(rng.random_range(0..pages.len()));
+        page.map(|page| page.sample(SIDE_PX, &mut rng)).unwrap_or_default()
+    };
+    let mut network = match &settings.from {
+        None => Network::new(settings.width, settings.seed),
+        Some(onnx) => {
+            let weights =
+                onnx_graph::finder::read(onnx).context("the network to begin with is no cell finder of ours")?;
+            let first: Vec<f32> = (0..FIRST_MET).flat_map(|number| sample(number).0).collect();
+            Network::resumed(&weights, &first, SIDE_PX).context("the network to begin with has weights missing")?
+        }
+    };
     tracing::info!(parameters = network.parameters(), real = real.len(), simulated = simulated.len(), "training");
     let (mut sum, mut count) = (0.0_f32, 0_u16);
     for step in 0..settings.steps {
         let samples: Vec<(Vec<f32>, Vec<f32>)> = (0..settings.batch)
             .into_par_iter()
-            .map(|place| {
-                let purpose = 1000 + u64::from(step) * settings.batch as u64 + place as u64;
-                let mut rng = super::parameters::generator(settings.seed, purpose);
-                let from_real = simulated.is_empty() || (!real.is_empty() && rng.random::<f64>() < settings.real_share);
-                let pages = if from_real { real } else { simulated };
-                let page = pages.get(rng.random_range(0..pages.len()));
-                page.map(|page| page.sample(SIDE_PX, &mut rng)).unwrap_or_default()
-            })
+            .map(|place| sample(1000 + u64::from(step) * settings.batch as u64 + place as u64))
             .collect();
         let pictures: Vec<f32> = samples.iter().flat_map(|sample| sample.0.iter().copied()).collect();
         let targets: Vec<f32> = samples.iter().flat_map(|sample| sample.1.iter().copied()).collect();

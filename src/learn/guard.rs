@@ -109,7 +109,9 @@ impl FrameSeen {
     }
 }
 
-/// The limits of `before` fitted anew on found cells; `None` when there are too few. Two thousandths of held-out frames and boxes
+/// The limits of `before` fitted anew on found cells; `None` when there are too few.
+///
+/// Two thousandths of held-out frames and boxes
 /// exceed those on surroundings, a thousandth of held-out crops each of the others; those on focus and saturation stay.
 pub fn refit(before: &ValidityLimits, fields: &[Vec<FrameSeen>]) -> Option<ValidityLimits> {
     let surroundings = surroundings(fields)?;

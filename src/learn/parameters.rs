@@ -63,6 +63,13 @@ impl Parameters {
         self.list.len() - 1
     }
 
+    /// Gives array `index` these values, of which there must be as many as before; Adam's memory stays.
+    pub(super) fn set(&mut self, index: usize, values: Vec<f32>) {
+        if let Some(parameter) = self.list.get_mut(index).filter(|parameter| parameter.values.len() == values.len()) {
+            parameter.values = values;
+        }
+    }
+
     /// The arrays in the order they were added.
     pub fn list(&self) -> &[Parameter] {
         &self.list

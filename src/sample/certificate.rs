@@ -40,6 +40,10 @@ pub struct FovFacts {
     pub times: Vec<TimeFacts>,
     /// Frames whose time index is not known.
     pub untimed: u32,
+    /// Cells whose score counts.
+    pub scored: u64,
+    /// Cells whose score is withheld.
+    pub withheld: u64,
 }
 
 /// Frames that share a state and a reason.
@@ -156,8 +160,8 @@ pub struct SessionFacts {
     pub runs: Vec<RunFacts>,
     /// Bundles that looked again at cells that another one had scored first; not part of the hash.
     pub later_scores: Vec<LaterScores>,
-    /// Hash over every result of the session in a fixed order.
-    pub results_sha256: String,
+    /// Hash over every result of the session in a fixed order; `None` where results were only counted.
+    pub results_sha256: Option<String>,
 }
 
 /// How many frames there should be.
@@ -238,6 +242,18 @@ pub struct FovAccount {
     pub account: Account,
     /// Time indices (first and last of each gap) at which frames are missing; at most 50 gaps are listed.
     pub gaps: Vec<(i64, i64)>,
+    /// Cells whose score counts.
+    pub scored: u64,
+    /// Cells whose score is withheld.
+    pub withheld: u64,
+}
+
+impl FovAccount {
+    /// Share of its scores that are withheld, 0..=1; `None` without any.
+    pub fn withheld_share(&self) -> Option<f64> {
+        let all = self.scored + self.withheld;
+        (all > 0).then(|| self.withheld as f64 / all as f64)
+    }
 }
 
 /// What became of a session, adding up.
@@ -358,7 +374,8 @@ fn account_of(fov: &FovFacts, range: Option<(i64, i64)>) -> FovAccount {
         account.expected = u64::from(planes) * (last - first + 1).unsigned_abs();
     }
     gaps.truncate(LISTED_GAPS);
-    FovAccount { fov: fov.fov.clone(), sample: fov.sample.clone(), account, gaps }
+    let (scored, withheld) = (fov.scored, fov.withheld);
+    FovAccount { fov: fov.fov.clone(), sample: fov.sample.clone(), account, gaps, scored, withheld }
 }
 
 /// The most frequent value, the larger of equals; at least 1.

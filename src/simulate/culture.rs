@@ -9,6 +9,8 @@
 mod draw;
 
 use super::optics::{Bench, Optics};
+use super::panel::{Panel, Place};
+use super::scene::{Scene, SceneSettings};
 use crate::frame::Plane;
 use draw::Canvas;
 use rand::RngExt as _;
@@ -89,6 +91,37 @@ pub fn culture(seed: u64) -> Option<Culture> {
     Some(Culture { plane, labels, diameter_px: DIAMETER_PX, pixel_um })
 }
 
+/// Side of a [`field`], px: a part of a frame.
+const FIELD_SIDE_PX: usize = 480;
+/// Width of a usual cell of the simulated tumours, um.
+const FIELD_DIAMETER_UM: f64 = 20.0;
+
+/// A part of a frame of [`scene`](super::scene)'s microscope: another panel of tumours, another day, another crowd with every
+/// seed. `None` never happens: every panel has a pair of a day and a tumour.
+pub fn field(seed: u64) -> Option<Culture> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(0xf1e1d);
+    let panel = Panel::new(rng.random());
+    let pairs = panel.pairs();
+    let &(day, tumour) = pairs.get(rng.random_range(0..pairs.len().max(1)))?;
+    let base = SceneSettings {
+        width_px: FIELD_SIDE_PX,
+        height_px: FIELD_SIDE_PX,
+        cells: scaled(&mut rng, 1.5, 24.0) as usize,
+        interval_min: 10.0,
+        ..SceneSettings::default()
+    };
+    let (settings, scene_seed) = panel.field(Place { day, tumour, fov: 1 }, &base)?;
+    let pixel_um = settings.optics.pixel_um;
+    let frame = Scene::new(settings, scene_seed).frame(rng.random_range(0..4));
+    Some(Culture {
+        plane: frame.plane()?,
+        labels: frame.truth.labels,
+        diameter_px: FIELD_DIAMETER_UM / pixel_um,
+        pixel_um,
+    })
+}
+
 /// Objectives from 4x to 40x, well or badly adjusted; in a few cases with negative contrast.
 fn optics(rng: &mut ChaCha8Rng, pixel_um: f64) -> Optics {
     // The camera's pixels about match the objective, as they do on real instruments.
@@ -120,6 +153,18 @@ mod tests {
         assert_eq!(one, culture(3).unwrap());
         assert_ne!(one, culture(4).unwrap());
         assert!(one.plane.counts().iter().all(|count| count.is_finite()));
+    }
+
+    #[test]
+    fn a_field_shows_cells_of_the_hinted_width() {
+        let field = field(3).unwrap();
+        assert_eq!(field.labels.len(), field.plane.counts().len());
+        let mut areas = std::collections::BTreeMap::new();
+        for label in field.labels.iter().filter(|label| **label > 0) {
+            *areas.entry(label).or_insert(0.0) += 1.0;
+        }
+        let widest = areas.values().fold(0.0_f64, |a, &b| a.max(b)).sqrt();
+        assert!((0.5..3.0).contains(&(widest / field.diameter_px)), "{widest} {}", field.diameter_px);
     }
 
     #[test]

@@ -47,25 +47,37 @@ statements! {
         FROM frames JOIN sources ON sources.source_id = frames.source_id
         WHERE frames.fov_id IS NULL AND frames.first_seen_unix_ms BETWEEN ?1 AND ?2 GROUP BY 1, 2 ORDER BY 1, 2";
     CELLS = "
-        SELECT count(*) AS cells,
-            count(inferences.cell_id) FILTER (WHERE inferences.withheld IS NULL) AS scored,
-            count(*) FILTER (WHERE inferences.cell_id IS NULL) AS without_score
+        SELECT count(*) AS cells
         FROM fields_of_view
-        JOIN samples ON samples.sample_id = fields_of_view.sample_id
         JOIN frames ON frames.fov_id = fields_of_view.fov_id
         JOIN cells ON cells.frame_id = frames.frame_id
-        LEFT JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = (
-            SELECT bundle_id FROM runs WHERE runs.run_id = frames.run_id)
         WHERE fields_of_view.session_id = ?1";
-    WITHHELD = "
-        SELECT inferences.withheld AS name, count(*) AS number
+    /// Scores of the bundle that looked first.
+    FOV_SCORES = "
+        SELECT fields_of_view.name AS fov, samples.name AS sample,
+            count(*) FILTER (WHERE inferences.withheld IS NULL) AS scored,
+            count(*) FILTER (WHERE inferences.withheld IS NOT NULL) AS withheld
         FROM fields_of_view
         JOIN samples ON samples.sample_id = fields_of_view.sample_id
         JOIN frames ON frames.fov_id = fields_of_view.fov_id
+        JOIN runs ON runs.run_id = frames.run_id
         JOIN cells ON cells.frame_id = frames.frame_id
-        JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = (
-            SELECT bundle_id FROM runs WHERE runs.run_id = frames.run_id)
-        WHERE fields_of_view.session_id = ?1 AND inferences.withheld IS NOT NULL GROUP BY 1 ORDER BY 1";
+        JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = runs.bundle_id
+        WHERE fields_of_view.session_id = ?1
+        GROUP BY fields_of_view.fov_id ORDER BY fields_of_view.fov_id";
+    /// By bundle; `later` are those of bundles that looked again at what another one had scored first.
+    SCORES = "
+        SELECT bundles.name, bundles.version, bundles.sha256, inferences.bundle_id IS NOT runs.bundle_id AS later,
+            inferences.withheld, count(*) AS cells
+        FROM fields_of_view
+        JOIN frames ON frames.fov_id = fields_of_view.fov_id
+        JOIN runs ON runs.run_id = frames.run_id
+        JOIN cells ON cells.frame_id = frames.frame_id
+        JOIN inferences ON inferences.cell_id = cells.cell_id
+        JOIN bundles ON bundles.bundle_id = inferences.bundle_id
+        WHERE fields_of_view.session_id = ?1
+        GROUP BY inferences.bundle_id, later, inferences.withheld
+        ORDER BY inferences.bundle_id, later, inferences.withheld";
     VERDICTS = "
         SELECT coalesce(frames.verdict, 'not_judged') AS name, count(*) AS number
         FROM fields_of_view JOIN frames ON frames.fov_id = fields_of_view.fov_id
@@ -81,16 +93,6 @@ statements! {
         JOIN runs ON runs.run_id = frames.run_id
         LEFT JOIN bundles ON bundles.bundle_id = runs.bundle_id
         WHERE fields_of_view.session_id = ?1 AND frames.state = 'done' GROUP BY runs.run_id ORDER BY runs.run_id";
-    /// Bundles that looked again at what another one had scored first.
-    LATER_SCORES = "
-        SELECT bundles.name, bundles.version, bundles.sha256, count(*) AS cells
-        FROM fields_of_view
-        JOIN frames ON frames.fov_id = fields_of_view.fov_id
-        JOIN runs ON runs.run_id = frames.run_id
-        JOIN cells ON cells.frame_id = frames.frame_id
-        JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id <> runs.bundle_id
-        JOIN bundles ON bundles.bundle_id = inferences.bundle_id
-        WHERE fields_of_view.session_id = ?1 GROUP BY bundles.bundle_id ORDER BY bundles.bundle_id";
     EXPECTED = "
         SELECT coalesce(json_extract(settings_json, '$.expected.times'), 0),
             coalesce(json_extract(settings_json, '$.expected.fovs'), 0)
@@ -143,6 +145,15 @@ async fn configured(readers: &SqlitePool, session: SessionId) -> Result<Expected
     Ok(found.first().copied().unwrap_or_default())
 }
 
+/// Whether a certificate carries the hash over all results, for which every stored row is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Results {
+    /// Read and hashed: half a minute for a million cells.
+    Hashed,
+    /// Counted only: seconds.
+    Counted,
+}
+
 /// The certificate of a session at this moment; `None` when there is no such session.
 ///
 /// What is expected comes from the configuration
@@ -154,13 +165,14 @@ pub async fn certificate(
     readers: &SqlitePool,
     session: SessionId,
     expectation: Option<Expectation>,
+    results: Results,
     now_unix_ms: i64,
 ) -> Result<Option<Certificate>, StoreError> {
     let expectation = match expectation {
         Some(expectation) => expectation,
         None => configured(readers, session).await?.into(),
     };
-    let facts = session_facts(readers, session, now_unix_ms).await?;
+    let facts = session_facts(readers, session, results, now_unix_ms).await?;
     Ok(facts.map(|facts| certify(facts, expectation, now_unix_ms)))
 }
 
@@ -172,6 +184,7 @@ pub async fn certificate(
 pub async fn session_facts(
     readers: &SqlitePool,
     session: SessionId,
+    results: Results,
     now_unix_ms: i64,
 ) -> Result<Option<SessionFacts>, StoreError> {
     let row = sqlx::query(SESSION)
@@ -185,6 +198,7 @@ pub async fn session_facts(
     };
     let (instrument, name, first_seen_unix_ms, last_committed_unix_ms) = named().map_err(doing("read a session"))?;
     let period = (first_seen_unix_ms, last_committed_unix_ms.unwrap_or(now_unix_ms));
+    let (cells, later_scores) = cells(readers, session).await?;
     Ok(Some(SessionFacts {
         instrument,
         session: name,
@@ -193,11 +207,14 @@ pub async fn session_facts(
         fovs: fovs(readers, session).await?,
         reasons: read_all(readers, (REASONS, &[session.0]), "list a session's exceptions", reason).await?,
         unplaced: read_all(readers, (UNPLACED, &[period.0, period.1]), "list files without a place", reason).await?,
-        cells: cells(readers, session).await?,
+        cells,
         alerts: read_all(readers, (ALERTS, &[period.0, period.1]), "list a session's alerts", alert).await?,
         runs: read_all(readers, (RUNS, &[session.0]), "list a session's runs", run).await?,
-        later_scores: read_all(readers, (LATER_SCORES, &[session.0]), "list later scores", later_scores).await?,
-        results_sha256: results_sha256(readers, session).await?,
+        later_scores,
+        results_sha256: match results {
+            Results::Hashed => Some(results_sha256(readers, session).await?),
+            Results::Counted => None,
+        },
     }))
 }
 
@@ -245,9 +262,21 @@ fn run(row: &SqliteRow) -> Result<RunFacts, sqlx::Error> {
     })
 }
 
-fn later_scores(row: &SqliteRow) -> Result<LaterScores, sqlx::Error> {
-    let bundle = BundleFacts { name: row.try_get(0)?, version: row.try_get(1)?, sha256: row.try_get(2)? };
-    Ok(LaterScores { bundle, cells: number(row, 3)? })
+/// Cells with a score of one bundle, and why it is withheld.
+struct Scores {
+    bundle: BundleFacts,
+    later: bool,
+    withheld: Option<String>,
+    cells: u64,
+}
+
+fn scores(row: &SqliteRow) -> Result<Scores, sqlx::Error> {
+    Ok(Scores {
+        bundle: BundleFacts { name: row.try_get(0)?, version: row.try_get(1)?, sha256: row.try_get(2)? },
+        later: row.try_get(3)?,
+        withheld: row.try_get(4)?,
+        cells: number(row, 5)?,
+    })
 }
 
 fn named_count(row: &SqliteRow) -> Result<(String, u64), sqlx::Error> {
@@ -275,24 +304,52 @@ async fn fovs(readers: &SqlitePool, session: SessionId) -> Result<Vec<FovFacts>,
     for (fov, sample, time, untimed) in rows {
         // Instruments number the fields of each sample from the beginning.
         if fovs.last().is_none_or(|last| last.fov != fov || last.sample != sample) {
-            fovs.push(FovFacts { fov, sample, times: Vec::new(), untimed: 0 });
+            fovs.push(FovFacts { fov, sample, times: Vec::new(), untimed: 0, scored: 0, withheld: 0 });
         }
         if let Some(last) = fovs.last_mut() {
             last.times.extend(time);
             last.untimed += untimed;
         }
     }
+    let scores: Vec<(String, String, u64, u64)> =
+        read_all(readers, (FOV_SCORES, &[session.0]), "count a session's scores", |row| {
+            Ok((row.try_get(0)?, row.try_get(1)?, number(row, 2)?, number(row, 3)?))
+        })
+        .await?;
+    for (name, sample, scored, withheld) in scores {
+        if let Some(fov) = fovs.iter_mut().find(|it| it.fov == name && it.sample == sample) {
+            fov.scored += scored;
+            fov.withheld += withheld;
+        }
+    }
     Ok(fovs)
 }
 
-async fn cells(readers: &SqlitePool, session: SessionId) -> Result<CellFacts, StoreError> {
-    let read = |row: &SqliteRow| Ok((number(row, 0)?, number(row, 1)?, number(row, 2)?));
-    let sums: Vec<(u64, u64, u64)> = read_all(readers, (CELLS, &[session.0]), "count a session's cells", read).await?;
-    let (cells, scored, without_score) = sums.first().copied().unwrap_or_default();
-    let withheld = read_all(readers, (WITHHELD, &[session.0]), "count withheld scores", named_count).await?;
+async fn cells(readers: &SqlitePool, session: SessionId) -> Result<(CellFacts, Vec<LaterScores>), StoreError> {
+    let count = read_all(readers, (CELLS, &[session.0]), "count a session's cells", |row| number(row, 0)).await?;
     let verdicts = read_all(readers, (VERDICTS, &[session.0]), "count frames by verdict", named_count).await?;
-    let (withheld, frame_verdicts) = (BTreeMap::from_iter(withheld), BTreeMap::from_iter(verdicts));
-    Ok(CellFacts { cells, scored, without_score, withheld, frame_verdicts })
+    let mut facts = CellFacts {
+        cells: count.first().copied().unwrap_or_default(),
+        frame_verdicts: BTreeMap::from_iter(verdicts),
+        ..CellFacts::default()
+    };
+    let mut later: Vec<LaterScores> = Vec::new();
+    facts.without_score = facts.cells;
+    for found in read_all(readers, (SCORES, &[session.0]), "count a session's scores", scores).await? {
+        if found.later {
+            match later.last_mut().filter(|last| last.bundle == found.bundle) {
+                Some(last) => last.cells += found.cells,
+                None => later.push(LaterScores { bundle: found.bundle, cells: found.cells }),
+            }
+            continue;
+        }
+        facts.without_score = facts.without_score.saturating_sub(found.cells);
+        match found.withheld {
+            None => facts.scored += found.cells,
+            Some(reason) => *facts.withheld.entry(reason).or_default() += found.cells,
+        }
+    }
+    Ok((facts, later))
 }
 
 /// sha256 over every result of the session, hexadecimal. Rows are streamed: memory does not grow with the session.

@@ -11,7 +11,7 @@ mod sample;
 mod session;
 mod watchful;
 
-pub use super::facts::certificate;
+pub use super::facts::{Results, certificate};
 pub use super::series::drift;
 pub use cell::{CellDetail, CellInFrame, TrackCell, TrackDetail, TrackSummary, cell, cells_of_frame, track, tracks};
 pub use course::{LogitOfTrack, TrackLength, logits_of_track, long_tracks, session_of_track};

@@ -197,15 +197,23 @@ async fn forget_result(tx: &mut SqliteConnection, frame: FrameId) -> Result<(), 
     Ok(())
 }
 
+/// Where a track began, where it is, and how far it went in between.
+struct Way {
+    first: PointPx,
+    last: PointPx,
+    path_px: f64,
+}
+
 /// Extends the tracks of the frame's cells, begins new ones; gives their identities by number.
 async fn upsert_tracks(tx: &mut SqliteConnection, record: &FrameRecord) -> Result<BTreeMap<u32, TrackId>, StoreError> {
     let mut linked: Vec<(CellTrack, PointPx)> =
         record.cells.iter().filter_map(|cell| Some((cell.track?, cell.cell.centroid))).collect();
     linked.sort_by_key(|(track, _)| track.number);
-    let mut known: BTreeMap<u32, (PointPx, f64)> = BTreeMap::new();
+    let mut known: BTreeMap<u32, Way> = BTreeMap::new();
     for chunk in linked.chunks(ROWS_PER_INSERT) {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT number, last_x_px, last_y_px, path_px FROM tracks WHERE fov_id = ");
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT number, first_x_px, first_y_px, last_x_px, last_y_px, path_px FROM tracks WHERE fov_id = ",
+        );
         query.push_bind(record.fov.0).push(" AND number IN (");
         let mut numbers = query.separated(", ");
         for (track, _) in chunk {
@@ -215,21 +223,24 @@ async fn upsert_tracks(tx: &mut SqliteConnection, record: &FrameRecord) -> Resul
         let rows = query.build().fetch_all(&mut *tx).await.map_err(doing("find tracks"))?;
         for row in rows {
             let read = || -> Result<_, sqlx::Error> {
-                let last = PointPx { x: row.try_get(1)?, y: row.try_get(2)? };
-                Ok((row.try_get::<i64, _>(0)? as u32, (last, row.try_get(3)?)))
+                let first = PointPx { x: row.try_get(1)?, y: row.try_get(2)? };
+                let last = PointPx { x: row.try_get(3)?, y: row.try_get(4)? };
+                Ok((row.try_get::<i64, _>(0)? as u32, Way { first, last, path_px: row.try_get(5)? }))
             };
-            let (number, place) = read().map_err(doing("read a track"))?;
-            known.insert(number, place);
+            let (number, way) = read().map_err(doing("read a track"))?;
+            known.insert(number, way);
         }
     }
     let mut tracks = BTreeMap::new();
     for chunk in linked.chunks(ROWS_PER_INSERT) {
         let mut query = QueryBuilder::<Sqlite>::new(
             "INSERT INTO tracks (fov_id, number, parent_number, first_time_index, last_time_index, cell_count,
-                                 first_x_px, first_y_px, last_x_px, last_y_px, path_px) ",
+                                 first_x_px, first_y_px, last_x_px, last_y_px, path_px, net_px) ",
         );
         query.push_values(chunk, |mut row, (track, at)| {
-            let path_px = known.get(&track.number).map_or(0.0, |(last, path_px)| path_px + last.distance_px(*at));
+            let way = known.get(&track.number);
+            let path_px = way.map_or(0.0, |way| way.path_px + way.last.distance_px(*at));
+            let net_px = way.map_or(0.0, |way| way.first.distance_px(*at));
             row.push_bind(record.fov.0)
                 .push_bind(i64::from(track.number))
                 .push_bind(track.parent.map(i64::from))
@@ -240,12 +251,13 @@ async fn upsert_tracks(tx: &mut SqliteConnection, record: &FrameRecord) -> Resul
                 .push_bind(at.y)
                 .push_bind(at.x)
                 .push_bind(at.y)
-                .push_bind(path_px);
+                .push_bind(path_px)
+                .push_bind(net_px);
         });
         query.push(
             " ON CONFLICT (fov_id, number) DO UPDATE SET last_time_index = excluded.last_time_index,
                   cell_count = tracks.cell_count + 1, last_x_px = excluded.last_x_px, last_y_px = excluded.last_y_px,
-                  path_px = excluded.path_px
+                  path_px = excluded.path_px, net_px = excluded.net_px
               RETURNING number, track_id",
         );
         let rows = query.build().fetch_all(&mut *tx).await.map_err(doing("store tracks"))?;

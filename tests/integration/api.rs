@@ -96,6 +96,10 @@ async fn numbers_are_those_that_were_seeded() {
     assert_eq!(failures[0]["newest_path"], "plate4/s05/t0044.tif");
     let sample = server.get("/api/v1/samples/1").await.json();
     assert_eq!((sample["name"].as_str(), sample["call"]["verdict"].as_str()), (Some("m405"), Some("high")));
+    let readers = cytowatch::store::open_read_only(&server.folder.path().join("cytowatch.db")).await.unwrap();
+    let view: f64 =
+        sqlx::query_scalar("SELECT score FROM samples_view WHERE sample_id = 1").fetch_one(&readers).await.unwrap();
+    assert_eq!(sample["score"].as_f64(), Some(view), "the API and the view say the same");
     let certificate = server.get("/api/v1/sessions/1/certificate").await.json();
     let of = |name: &str| certificate["total"][name].as_i64().unwrap();
     assert_eq!(of("received"), of("analysed") + of("failed") + of("skipped") + of("open"));

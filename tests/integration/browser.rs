@@ -154,8 +154,10 @@ impl Browser {
 
     /// The upper left of the page, `scale` times as large, as PNG.
     pub(crate) fn picture_of(&mut self, width_px: u32, height_px: u32, scale: f64) -> Vec<u8> {
-        let clip = json!({ "x": 0, "y": 0, "width": width_px, "height": height_px, "scale": scale });
-        let shot = self.command("Page.captureScreenshot", json!({ "captureBeyondViewport": true, "clip": clip }));
+        // A scaled clip would make the page think that it stands on a narrow screen, and lay itself out anew.
+        let screen = json!({ "width": width_px, "height": height_px, "deviceScaleFactor": scale, "mobile": false });
+        self.command("Emulation.setDeviceMetricsOverride", screen);
+        let shot = self.command("Page.captureScreenshot", json!({}));
         decode_base64(shot["data"].as_str().unwrap())
     }
 

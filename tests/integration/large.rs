@@ -19,6 +19,10 @@ const PAINT: &str = "(() => {
     return first ? Math.round(first.startTime) : null;
 })()";
 
+/// The requests that took more than a second: address, start and end after the navigation, ms.
+const SLOW: &str = "performance.getEntriesByType('resource').filter((of) => of.duration > 1000)
+    .map((of) => `${of.name.replace(location.origin, '')} ${Math.round(of.startTime)} to ${Math.round(of.responseEnd)} ms`).join(', ')";
+
 /// Lets every track go on: the seeded time points follow one another again and again.
 async fn go_on(database: &Path) -> i64 {
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(database);
@@ -92,6 +96,8 @@ async fn the_first_paint_over_a_million_cells_takes_less_than_a_second() {
         "fovs/7/frames?limit=24",
         "failures",
         "waiting",
+        "sessions/1/certificate",
+        "drift",
     ] {
         let asked = Instant::now();
         let answer = server.get(&format!("/api/v1/{endpoint}")).await;
@@ -119,6 +125,10 @@ async fn the_first_paint_over_a_million_cells_takes_less_than_a_second() {
                 browser.open(&format!("http://{}/#/{route}", server.address), 1280, "light");
                 browser.wait_until(&whole);
                 wholes.push(browser.ask("Math.round(performance.now())").as_i64().unwrap());
+                let slow = browser.ask(SLOW);
+                if slow != "" {
+                    println!("{name}: {slow}");
+                }
                 browser.wait_until(&format!("{PAINT} !== null"));
                 paints.push(browser.ask(PAINT).as_i64().unwrap());
             }

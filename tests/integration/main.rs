@@ -28,6 +28,7 @@ mod alerts;
 mod api;
 mod broken;
 mod browser;
+mod disk;
 mod embed;
 mod explain;
 mod health;

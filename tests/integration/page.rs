@@ -143,6 +143,34 @@ async fn the_page_is_live_and_comes_back_by_itself() {
     again.stop().await;
 }
 
+/// A browser opens six connections to a server for all its tabs together: streams of pages that nobody sees would take them all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_nobody_sees_holds_no_stream() {
+    let Some(mut browser) = Browser::start() else { return };
+    let server = TestServer::start(Scale { times: 2, ..SMALL }).await;
+    let live = std::sync::Arc::clone(&server.live);
+    tokio::task::block_in_place(|| {
+        browser.open(&format!("http://{}/", server.address), 1280, "light");
+        let ways = [
+            (
+                "Object.defineProperty(document, 'hidden', { value: true, configurable: true });
+                 document.dispatchEvent(new Event('visibilitychange'))",
+                "delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))",
+            ),
+            ("dispatchEvent(new Event('pagehide'))", "dispatchEvent(new Event('pageshow'))"),
+        ];
+        for (go, come) in ways {
+            browser.wait_until("document.getElementById('link').textContent === 'live'");
+            support::wait_for("a stream", || live.has_listeners().then_some(()));
+            browser.ask(go);
+            support::wait_for("no stream", || (!live.has_listeners()).then_some(()));
+            browser.ask(come);
+        }
+        browser.wait_until("document.getElementById('link').textContent === 'live'");
+    });
+    server.stop().await;
+}
+
 /// Colours of the score seen with each kind of colour vision (Machado, Oliveira and Fernandes 2009, severity 1): quarters of the scale
 /// must stay far apart in CIE L*a*b*. Gives the smallest distances.
 const COLOURS_APART: &str = "(async () => {

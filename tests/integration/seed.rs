@@ -356,9 +356,9 @@ async fn sums(tx: &mut SqliteConnection) {
     .await;
     execute(
         tx,
-        "INSERT INTO track_scores (track_id, bundle_id, scored_count, withheld_count, logit_sum) SELECT cells.track_id, inferences.bundle_id,
+        "INSERT INTO track_scores (track_id, bundle_id, scored_count, withheld_count, logit_sum, score) SELECT cells.track_id, inferences.bundle_id,
             count(*) FILTER (WHERE withheld IS NULL), count(withheld),
-            coalesce(sum(logit) FILTER (WHERE withheld IS NULL), 0.0)
+            coalesce(sum(logit) FILTER (WHERE withheld IS NULL), 0.0), avg(score) FILTER (WHERE withheld IS NULL)
         FROM cells JOIN inferences ON inferences.cell_id = cells.cell_id GROUP BY cells.track_id, inferences.bundle_id",
     )
     .await;

@@ -7,7 +7,7 @@ use crate::evaluate::sets;
 use crate::learn::finder::bundle;
 use crate::learn::finder::page::Page;
 use crate::learn::finder::{self, FinderSettings};
-use crate::simulate::culture::culture;
+use crate::simulate::culture::{Culture, culture, field};
 use crate::units::PixelSize;
 use anyhow::Context as _;
 use rayon::prelude::*;
@@ -28,14 +28,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         };
         real.extend(found.par_iter().map(page).collect::<Vec<_>>());
     }
-    let simulated: Vec<Page> = (0..args.cultures)
-        .into_par_iter()
-        .filter_map(|number| {
-            let culture = culture(args.seed.wrapping_mul(1_000_000) + number)?;
-            let pixel_size = PixelSize::new(culture.pixel_um).ok()?;
-            Some(Page::new(culture.plane, pixel_size, &culture.labels, culture.diameter_px, 0))
-        })
-        .collect();
+    let seed = args.seed.wrapping_mul(1_000_000);
+    let cultures = (0..args.cultures).into_par_iter().filter_map(|number| page(culture(seed + number)?));
+    let fields = (0..args.fields).into_par_iter().filter_map(|number| page(field(seed + number)?));
+    let simulated: Vec<Page> = cultures.chain(fields).collect();
     let seconds = began.elapsed().as_secs_f64();
     say(&format!("pages     {} real, {} simulated in {seconds:.0} s", real.len(), simulated.len()))?;
     let settings = FinderSettings {
@@ -45,6 +41,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         learning_rate: args.learning_rate,
         real_share: args.real_share,
         seed: args.seed,
+        from: args.from.as_ref().map(|folder| finder::bundle::read(folder)).transpose()?,
     };
     let began = Instant::now();
     let shown = if simulated.is_empty() { &real } else { &simulated };
@@ -60,10 +57,19 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     write(&onnx, last.0, last.1)
 }
 
+fn page(culture: Culture) -> Option<Page> {
+    let pixel_size = PixelSize::new(culture.pixel_um).ok()?;
+    Some(Page::new(culture.plane, pixel_size, &culture.labels, culture.diameter_px, 0))
+}
+
 /// The model card.
 fn card(args: &Args, step: u32, loss: f32) -> String {
     let sets = if args.sets.is_empty() { "none".to_owned() } else { args.sets.join(", ") };
-    let Args { cultures, real_share, width, steps, batch, learning_rate, seed, .. } = args;
+    let begun = match &args.from {
+        None => "Begun from random weights.".to_owned(),
+        Some(folder) => format!("Begun from a trained network, {}.", folder.file_name().unwrap_or_default().display()),
+    };
+    let Args { cultures, fields, real_share, width, steps, batch, learning_rate, seed, .. } = args;
     format!(
         "# cytowatch cell finder
 
@@ -71,7 +77,8 @@ Finds cells in phase-contrast frames: a U-Net of {width} channels after its firs
 brought to one scale and one contrast. It gives, for every pixel, the logit that it lies inside a cell and the logit of how \
 deep it lies there; cells are the hills of the second inside the first.
 
-- Trained on {cultures} simulated cultures (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
+- Trained on {cultures} simulated cultures and {fields} fields of the simulated microscope (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
+- {begun}
 - Adam, {step} of {steps} steps of {batch} pictures of 96 x 96, longest step {learning_rate}; mean cross-entropy of the last steps {loss:.4}.
 - Made by `cytowatch train-finder`. What it reaches, set by set, stands in `docs/detection.md`.
 - It knows phase contrast of adherent cells. Other modalities and other organisms are not what it was made for.

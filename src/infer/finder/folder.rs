@@ -1,17 +1,24 @@
 //! A cell finder's folder: the bioimage.io model format 0.5, as far as it is needed to run a network that finds cells.
 //!
 //! ```text
-//! folder/  rdf.yaml     one input [batch, channel, y, x] of one channel, one output of two channels, weights: onnx
+//! folder/  rdf.yaml     one input of one channel, one or two outputs, weights: onnx
 //!          the ONNX file, and whatever else the format asks for
 //! ```
 //!
-//! The output's channels are named `inside` and `depth` (logits, the shipped network) or are foreground and boundary
-//! (probabilities, whatever they are called). How wide a cell is to be in the picture stands under `config: cytowatch:
-//! cell_diameter_px`; a folder without it is shown cells 30 px wide.
+//! | output | meaning |
+//! |---|---|
+//! | two channels named `inside`, `depth` | logits: the shipped network |
+//! | two channels | probabilities of foreground and boundary, whatever they are called: the usual U-Net |
+//! | one channel and `n` more (in one output or in two) | probability of a cell and its reach in `n` directions: `StarDist` |
+//!
+//! How wide a cell is to be in the picture stands under `config: cytowatch: cell_diameter_px`; a folder without it is shown
+//! cells 30 px wide. A star network's thresholds are read from `config: stardist: thresholds`, where its exporter puts them.
 
 use super::super::InferError;
 use super::super::bundle;
-use super::{Contract, Meaning, Preprocessing, TILE_PX};
+use super::tiles::TILE_PX;
+use super::{Axes, Contract, Meaning, Preprocessing};
+use crate::cells::rays::RayThresholds;
 use crate::cells::working::{Light, View};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -19,6 +26,10 @@ use std::path::Path;
 
 /// A cell's width when the folder does not say, px.
 const DIAMETER_PX: f64 = 30.0;
+/// A star network's thresholds when the folder does not say.
+const RAY_THRESHOLDS: RayThresholds = RayThresholds { probability: 0.5, overlap: 0.4 };
+/// Fewest rays that make a polygon worth the name.
+const FEWEST_RAYS: usize = 4;
 
 #[derive(Debug, Deserialize)]
 struct Description {
@@ -83,6 +94,19 @@ struct Onnx {
 struct Config {
     #[serde(default)]
     cytowatch: Own,
+    #[serde(default)]
+    stardist: Star,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Star {
+    thresholds: Option<StarThresholds>,
+}
+
+#[derive(Debug, Deserialize)]
+struct StarThresholds {
+    prob: f32,
+    nms: f32,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,33 +130,51 @@ pub(super) fn read(folder: &Path) -> Result<(Vec<u8>, Contract), InferError> {
 fn contract(description: &Description) -> Result<Contract, InferError> {
     let wrong =
         |problem: &str| InferError::BundleFacts { problem: format!("{problem}: this is no network that finds cells") };
-    let ([input], [output]) = (description.inputs.as_slice(), description.outputs.as_slice()) else {
-        return Err(wrong("must have one input and one output"));
-    };
-    for tensor in [input, output] {
+    let [input] = description.inputs.as_slice() else { return Err(wrong("must have one input")) };
+    let layout = |tensor: &Tensor| {
         let kinds: Vec<&str> = tensor.axes.iter().map(|axis| axis.kind.as_str()).collect();
-        if kinds != ["batch", "channel", "space", "space"] {
-            return Err(wrong(&format!("{} must have the axes batch, channel, y, x", tensor.id)));
+        match kinds.as_slice() {
+            ["batch", "channel", "space", "space"] => Ok(Axes::ChannelFirst),
+            ["batch", "space", "space", "channel"] => Ok(Axes::ChannelLast),
+            _ => Err(wrong(&format!("{} must have the axes batch, channel, y, x or batch, y, x, channel", tensor.id))),
         }
+    };
+    let names = |tensor: &Tensor| -> Vec<String> {
+        tensor.axes.iter().filter(|axis| axis.kind == "channel").flat_map(|axis| axis.channel_names.clone()).collect()
+    };
+    if names(input).len() != 1 {
+        return Err(wrong("must have one channel in"));
     }
-    let names = |tensor: &Tensor| tensor.axes.get(1).map(|axis| axis.channel_names.clone()).unwrap_or_default();
-    if names(input).len() != 1 || names(output).len() != 2 {
-        return Err(wrong("must have one channel in and two channels out"));
-    }
-    let is_own = names(output) == ["inside", "depth"];
+    let outputs =
+        description.outputs.iter().map(|output| Ok((output.id.clone(), layout(output)?, names(output).len())));
+    let outputs: Vec<(String, Axes, usize)> = outputs.collect::<Result<_, InferError>>()?;
+    let channels: Vec<usize> = outputs.iter().map(|(.., channels)| *channels).collect();
+    let is_own = description.outputs.first().is_some_and(|output| names(output) == ["inside", "depth"]);
+    let meaning = match channels.as_slice() {
+        [2] if is_own => Meaning::InsideDepth,
+        [2] => Meaning::ForegroundBoundary,
+        [all] if *all > FEWEST_RAYS => Meaning::Rays(all - 1, thresholds(&description.config.stardist)),
+        [1, rays] if *rays >= FEWEST_RAYS => Meaning::Rays(*rays, thresholds(&description.config.stardist)),
+        _ => return Err(wrong("must have two channels out, or a probability and rays")),
+    };
     let diameter_px = description.config.cytowatch.cell_diameter_px.unwrap_or(DIAMETER_PX);
     if !(4.0..=400.0).contains(&diameter_px) {
         return Err(wrong("cell_diameter_px must lie within 4..400"));
     }
     Ok(Contract {
-        input: input.id.clone(),
-        output: output.id.clone(),
+        input: (input.id.clone(), layout(input)?),
+        outputs,
         view: View { diameter_px, light: if is_own { Light::Contrast } else { Light::Relative } },
         preprocessing: preprocessing(&input.preprocessing)
             .map_err(|id| wrong(&format!("preprocessing {id} is unknown")))?,
-        meaning: if is_own { Meaning::InsideDepth } else { Meaning::ForegroundBoundary },
+        meaning,
         multiple_px: multiple(&input.axes).ok_or_else(|| wrong("takes pictures of one size only"))?,
     })
+}
+
+fn thresholds(star: &Star) -> RayThresholds {
+    let said = star.thresholds.as_ref().map(|said| RayThresholds { probability: said.prob, overlap: said.nms });
+    said.unwrap_or(RAY_THRESHOLDS)
 }
 
 /// The one preprocessing that changes numbers; the error is the id that is not known.

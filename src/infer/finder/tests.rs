@@ -1,23 +1,15 @@
 //! A user's own network in the bioimage.io format finds cells; what is none is refused.
 
 use super::*;
-use crate::cells::{self, DetectSettings, FrameVerdict};
+use crate::cells::{self, DetectSettings, FoundCells, FrameVerdict};
 use crate::frame::{self, Plane};
-use crate::infer::onnx_graph::finder::dark_is_foreground;
+use crate::infer::EngineChoice;
+use crate::infer::onnx_graph::finder::{dark_is_a_star, dark_is_foreground};
 use crate::units::PixelSize;
 
-#[test]
-fn pieces_cover_an_axis_once() {
-    for length in [1, 15, 1536, 1537, 4000, 9999] {
-        let pieces = pieces(length);
-        assert_eq!(pieces[0].keep_from, 0);
-        assert_eq!(pieces.last().unwrap().keep_to, length);
-        assert!(pieces.windows(2).all(|pair| pair[0].keep_to == pair[1].keep_from));
-        assert!(pieces.iter().all(|piece| piece.padded(16) <= TILE_PX && piece.from <= piece.keep_from));
-        for piece in &pieces {
-            assert!((0..piece.padded(16)).all(|offset| piece.mirrored(offset, length) < length));
-        }
-    }
+/// The engine that is always there.
+fn builtin() -> InferSettings {
+    InferSettings { engine: EngineChoice::Rten, ..InferSettings::default() }
 }
 
 /// Centres of dark discs, px, and their radius.
@@ -74,8 +66,15 @@ fn folder_with(description: &str) -> tempfile::TempDir {
 
 #[test]
 fn a_network_of_the_users_own_finds_cells_by_configuration() {
+    // ONNX Runtime where it is there.
+    for engine in [builtin(), InferSettings::default()] {
+        finds_discs(&engine);
+    }
+}
+
+fn finds_discs(engine: &InferSettings) {
     let folder = folder_with(DESCRIPTION);
-    let finder = Finder::choose(&FindSettings { model: folder.path().to_owned() }).unwrap().unwrap();
+    let finder = Finder::choose(&FindSettings { model: folder.path().to_owned() }, engine).unwrap().unwrap();
     assert_eq!(finder.view(), View { diameter_px: 20.0, light: crate::cells::working::Light::Relative });
     let pixel_size = PixelSize::new(0.5).unwrap();
     let settings = DetectSettings { cell_diameter_um: 24.0, ..DetectSettings::new(pixel_size) };
@@ -83,7 +82,10 @@ fn a_network_of_the_users_own_finds_cells_by_configuration() {
     let picture = cells::working_picture(&frame, &settings, finder.view());
     let maps = finder.maps(&picture).unwrap();
     assert_eq!(maps, finder.maps(&picture).unwrap());
-    let found = cells::find_in_maps(&frame, &settings, &picture, &maps);
+    are_the_discs(&cells::find_in_maps(&frame, &settings, &picture, &maps));
+}
+
+fn are_the_discs(found: &FoundCells) {
     assert_eq!((found.verdict, found.cells.len()), (FrameVerdict::Usable, DISCS.len()));
     let area_um2 = std::f64::consts::PI * (0.5 * RADIUS_PX).powi(2);
     for cell in &found.cells {
@@ -91,6 +93,57 @@ fn a_network_of_the_users_own_finds_cells_by_configuration() {
         assert!(nearest.fold(f64::INFINITY, f64::min) < 1.5, "{:?}", cell.centroid);
         assert!((cell.shape.area_um2 / area_um2 - 1.0).abs() < 0.12, "{} {area_um2}", cell.shape.area_um2);
     }
+}
+
+/// As exporters of `StarDist` write it: channels last, probability and rays in one output, thresholds of their own.
+const STAR: &str = "
+type: model
+format_version: 0.5.4
+name: dark is a star
+inputs:
+- id: raw
+  axes:
+  - type: batch
+  - {type: space, id: y, size: {min: 16, step: 16}}
+  - {type: space, id: x, size: {min: 16, step: 16}}
+  - {type: channel, channel_names: [raw]}
+  preprocessing:
+  - {id: scale_range, kwargs: {axes: [y, x], min_percentile: 1.0, max_percentile: 99.8}}
+outputs:
+- id: seen
+  axes:
+  - type: batch
+  - {type: space, id: y, size: {tensor_id: raw, axis_id: y}}
+  - {type: space, id: x, size: {tensor_id: raw, axis_id: x}}
+  - {type: channel, channel_names: [probability, r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11]}
+weights:
+  onnx: {source: net.onnx, opset_version: 17}
+config:
+  stardist: {python_version: 0.9.1, thresholds: {prob: 0.8, nms: 0.3}}
+  cytowatch: {cell_diameter_px: 20}
+";
+
+#[test]
+fn a_star_network_finds_cells_by_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rdf.yaml"), STAR).unwrap();
+    // A disc of 24 px is 10 px in a picture whose cells are 20 px wide and 24 um; the polygon has twelve corners.
+    std::fs::write(folder.path().join("net.onnx"), dark_is_a_star(12, 10.3)).unwrap();
+    let pixel_size = PixelSize::new(0.5).unwrap();
+    let settings = DetectSettings { cell_diameter_um: 24.0, ..DetectSettings::new(pixel_size) };
+    let frame = frame::correct(discs(), pixel_size);
+    for engine in [builtin(), InferSettings::default()] {
+        let finder = Finder::open(folder.path(), &engine).unwrap();
+        let picture = cells::working_picture(&frame, &settings, finder.view());
+        let maps = finder.maps(&picture).unwrap();
+        let Maps::Rays(rays) = &maps else { panic!("the network gives rays") };
+        assert_eq!((rays.thresholds.probability, rays.step_px), (0.8, 1));
+        are_the_discs(&cells::find_in_maps(&frame, &settings, &picture, &maps));
+    }
+    let folder = folder_with(
+        &STAR.replace("[probability, r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11]", "[probability, r0, r1]"),
+    );
+    assert_eq!(Finder::open(folder.path(), &builtin()).unwrap_err().code(), "bundle_facts");
 }
 
 #[test]
@@ -108,29 +161,30 @@ fn what_is_no_network_that_finds_cells_is_refused_with_the_reason() {
     ] {
         assert!(DESCRIPTION.contains(from), "{from}");
         let folder = folder_with(&DESCRIPTION.replace(from, to));
-        let refused = Finder::open(folder.path()).unwrap_err();
+        let refused = Finder::open(folder.path(), &builtin()).unwrap_err();
         assert_eq!(refused.code(), code, "{to}: {refused}");
     }
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(Finder::open(folder.path()).unwrap_err().code(), "bundle_read");
-    assert!(Finder::choose(&FindSettings { model: "none".into() }).unwrap().is_none());
+    assert_eq!(Finder::open(folder.path(), &builtin()).unwrap_err().code(), "bundle_read");
+    assert!(Finder::choose(&FindSettings { model: "none".into() }, &builtin()).unwrap().is_none());
 }
 
 #[test]
 fn tiles_give_what_the_whole_picture_gives() {
     let contract = Contract {
-        input: "raw".to_owned(),
-        output: "seen".to_owned(),
+        input: ("raw".to_owned(), Axes::ChannelFirst),
+        outputs: vec![("seen".to_owned(), Axes::ChannelFirst, 2)],
         view: View::SHIPPED,
         preprocessing: Preprocessing::None,
         meaning: Meaning::ForegroundBoundary,
         multiple_px: 16,
     };
-    let finder = Finder::new(dark_is_foreground(0.0), contract).unwrap();
-    let (width, height) = (TILE_PX + 37, 21);
+    let finder = Finder::new(dark_is_foreground(0.0), contract, &builtin()).unwrap();
+    let (width, height) = (tiles::TILE_PX + 37, 21);
+    // Busy from end to end: all of it is looked at.
     let values: Vec<f32> = (0..width * height).map(|i| (i as f32 * 0.37).sin()).collect();
     let picture = WorkingPicture { width, height, values, scale: 1.0, diameter_px: 24.0 };
-    let maps = finder.maps(&picture).unwrap();
+    let Maps::Depth(maps) = finder.maps(&picture).unwrap() else { panic!("the network gives two maps") };
     for (value, logit) in picture.values.iter().zip(&maps.inside) {
         assert!((logit.clamp(-9.0, 9.0) + (20.0 * value).clamp(-9.0, 9.0)).abs() < 0.05, "{value} {logit}");
     }

@@ -1,8 +1,9 @@
 //! The cell finder's network as an ONNX file: `picture [N, 1, H, W] -> maps [N, 2, H, W]`, logits; H and W are free.
 
-use super::message::{Dimension, Shape};
+use super::message::{self, Dimension, Shape};
 use super::{BATCH_AXIS, Chain, Taps, fold, ints};
 use crate::infer::InferError;
+use crate::infer::architecture::BatchNorm;
 use crate::infer::finder_plan::{FinderWeights, Layer, MAPS, Step, plan};
 
 /// Name of the input, the working picture.
@@ -49,6 +50,32 @@ pub fn finder(weights: &FinderWeights) -> Result<Vec<u8>, InferError> {
     Ok(graph.finish("cell_finder", MAPS_OUT, shape(1), shape(MAPS)))
 }
 
+/// The weights in an ONNX file that [`finder`] wrote, batch norms folded; `None` when it is another.
+pub fn read(bytes: &[u8]) -> Option<FinderWeights> {
+    let graph = message::decode(bytes)?.graph?;
+    let numbers = |name: &String| -> Option<Vec<f32>> {
+        let tensor = graph.initializer.iter().find(|tensor| tensor.name.as_ref() == Some(name))?;
+        let (numbers, rest) = tensor.raw_data.as_deref()?.as_chunks::<4>();
+        rest.is_empty().then(|| numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
+    };
+    let mut layers: Vec<Layer> = Vec::new();
+    for node in &graph.node {
+        match (node.op_type.as_deref()?, node.input.as_slice()) {
+            ("Conv" | "ConvTranspose", [_, kernel, bias]) => {
+                let bias = numbers(bias)?;
+                let norm = BatchNorm { bias: bias.clone(), ..BatchNorm::exact(bias.len()) };
+                layers.push(Layer { kernel: numbers(kernel)?, norm, slope: None });
+            }
+            ("LeakyRelu", _) => layers.last_mut()?.slope = node.attribute.first()?.f,
+            _ => {}
+        }
+    }
+    let width = layers.first()?.norm.gain.len();
+    let weights = FinderWeights { width, layers };
+    // Written again it is the same file, or it was another network.
+    (finder(&weights).ok()?.len() == bytes.len()).then_some(weights)
+}
+
 /// A convolution that keeps, halves or doubles the sides.
 fn square(graph: &mut Chain, name: &str, operator: &str, (channels, side): ([usize; 2], usize), taps: &Taps) {
     let [first, second] = channels;
@@ -73,6 +100,33 @@ pub(in crate::infer) fn dark_is_foreground(threshold: f32) -> Vec<u8> {
     square(&mut graph, "look", "Conv", ([2, 1], 3), &taps);
     graph.push("probability", "Sigmoid", &[], []);
     graph.finish("someone_elses", "seen", shape(1), shape(MAPS))
+}
+
+/// A star network, for tests: `raw [N, H, W, 1] -> seen [N, H, W, 1 + count]`, how dark the picture is round a place and
+/// `count` rays of `radius` px.
+#[cfg(test)]
+pub(in crate::infer) fn dark_is_a_star(count: usize, radius: f32) -> Vec<u8> {
+    const SIDE: usize = 17;
+    let taps = SIDE * SIDE;
+    let mut graph = Chain::new("raw");
+    graph.push("channel_first", "Transpose", &[], [ints("perm", &[0, 3, 1, 2])]);
+    let mut kernel = vec![-1.0 / taps as f32; taps];
+    kernel.resize((1 + count) * taps, 0.0);
+    graph.weights("look_kernel", &[1 + count, 1, SIDE, SIDE], &kernel);
+    graph.weights("look_bias", &[1 + count], &[&[1.0], vec![radius; count].as_slice()].concat());
+    let how = [ints("kernel_shape", &[SIDE as i64; 2]), ints("pads", &[SIDE as i64 / 2; 4])];
+    graph.push("look", "Conv", &["look_kernel", "look_bias"], how);
+    graph.push("channel_last", "Transpose", &[], [ints("perm", &[0, 2, 3, 1])]);
+    graph.finish("a_star", "seen", last(shape(1)), last(shape(1 + count)))
+}
+
+/// The shape with its channels at the end.
+#[cfg(test)]
+fn last(mut shape: Shape) -> Shape {
+    if let Some(axes) = shape.dim.get_mut(1..) {
+        axes.rotate_left(1);
+    }
+    shape
 }
 
 fn shape(channels: usize) -> Shape {

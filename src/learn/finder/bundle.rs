@@ -1,13 +1,14 @@
 //! The trained cell finder as a folder in the bioimage.io model format.
 
 use super::SIDE_PX;
-use crate::cells::working::{NETWORK_DIAMETER_PX, View, WorkingPicture};
+use crate::cells::working::NETWORK_DIAMETER_PX;
 use crate::infer::bundle::sha256_hex;
-use crate::infer::finder::{Contract, Finder, Meaning, Preprocessing};
-use crate::infer::finder_plan::MULTIPLE_PX;
+use crate::infer::finder_plan::{MAPS, MULTIPLE_PX};
 use crate::infer::npy::{self, Tensor};
 use crate::infer::onnx_graph::OPSET;
 use crate::infer::onnx_graph::finder::{MAPS_OUT, PICTURE};
+use crate::infer::pictures::PictureNetwork;
+use crate::infer::{EngineChoice, InferSettings};
 use anyhow::Context as _;
 use std::path::Path;
 
@@ -17,16 +18,13 @@ const CARD: &str = "README.md";
 const TEST_PICTURE: &str = "test_picture.npy";
 const TEST_MAPS: &str = "test_maps.npy";
 
-/// How the shipped kind of network is used.
-fn contract() -> Contract {
-    Contract {
-        input: PICTURE.to_owned(),
-        output: MAPS_OUT.to_owned(),
-        view: View::SHIPPED,
-        preprocessing: Preprocessing::None,
-        meaning: Meaning::InsideDepth,
-        multiple_px: MULTIPLE_PX,
-    }
+/// The ONNX file of a folder that [`write`] made.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(folder: &Path) -> anyhow::Result<Vec<u8>> {
+    let path = folder.join(NETWORK);
+    std::fs::read(&path).with_context(|| format!("read {}", path.display()))
 }
 
 /// Writes the network `onnx` into `folder` (made when absent), with what it gives for `picture` (`[96, 96]`) and with the
@@ -36,21 +34,16 @@ fn contract() -> Contract {
 /// When the network does not run or a file cannot be written.
 pub fn write(folder: &Path, onnx: &[u8], picture: &[f32], card: &str) -> anyhow::Result<()> {
     std::fs::create_dir_all(folder).with_context(|| format!("make folder {}", folder.display()))?;
-    let seen = WorkingPicture {
-        width: SIDE_PX,
-        height: SIDE_PX,
-        values: picture.to_vec(),
-        scale: 1.0,
-        diameter_px: NETWORK_DIAMETER_PX,
-    };
-    let maps = Finder::new(onnx.to_vec(), contract())?.maps(&seen)?;
+    let builtin = InferSettings { engine: EngineChoice::Rten, ..InferSettings::default() };
+    let network = PictureNetwork::open(onnx.to_vec(), (PICTURE, &[MAPS_OUT]), &builtin)?;
+    let maps = network.run([1, 1, SIDE_PX, SIDE_PX], picture)?.concat();
     let tensor = |channels: usize, values: Vec<f32>| {
         npy::to_bytes(&Tensor { shape: vec![1, channels, SIDE_PX, SIDE_PX], values })
     };
     let files = [
         (NETWORK, onnx.to_vec()),
         (TEST_PICTURE, tensor(1, picture.to_vec())),
-        (TEST_MAPS, tensor(2, [maps.inside, maps.depth].concat())),
+        (TEST_MAPS, tensor(MAPS, maps)),
         (CARD, card.as_bytes().to_vec()),
     ];
     let write = |name: &str, bytes: &[u8]| {

@@ -6,6 +6,7 @@
 use super::operations::{TAPS, around};
 use crate::infer::architecture::{BatchNorm, KERNEL_TAPS};
 use crate::infer::finder_plan::{FinderWeights, Layer, MAPS, Step, plan};
+use crate::learn::kernels::EPSILON;
 use crate::learn::operations::{cross_entropy, gather, norm, scatter};
 use crate::learn::parameters::{Parameters, Start, generator};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -60,6 +61,55 @@ impl Network {
             running.push(Moments { mean: vec![0.0; outputs], variance: vec![1.0; outputs] });
         }
         Self { width, trained, running }
+    }
+
+    /// The network of `weights`, ready to be trained further. Its batch norms are set to what they do to `pictures`
+    /// (`[n, side, side]`), so that it still gives what it gave. `None` when the weights do not fit their plan.
+    pub(super) fn resumed(weights: &FinderWeights, pictures: &[f32], side: usize) -> Option<Self> {
+        let mut network = Self::new(weights.width, 0);
+        let steps: Vec<_> = plan(weights.width).into_iter().filter_map(|step| Some((step, extent(step)?))).collect();
+        let mut layers = weights.layers.iter();
+        // Every step's first array, in the order of [`Network::new`].
+        let mut first = 0;
+        let mut norms = Vec::new();
+        for (step, (rows, columns, outputs)) in steps {
+            let layer = layers.next().filter(|layer| layer.kernel.len() == rows * columns)?;
+            let kernel = match step {
+                Step::Up(..) => down_again(&layer.kernel, rows, outputs),
+                Step::Down(input, _) | Step::Around(input) => up_again(&layer.kernel, input, outputs),
+                Step::Keep | Step::Add => return None,
+            };
+            network.trained.set(first, kernel);
+            if outputs == MAPS {
+                network.trained.set(first + 1, layer.norm.bias.clone());
+            } else {
+                network.trained.set(first + 3, vec![layer.slope?]);
+                norms.push((first, layer.norm.bias.clone()));
+                first += 4;
+            }
+        }
+        // One after the other: what a norm meets depends on those before it.
+        for (number, (first, bias)) in norms.into_iter().enumerate() {
+            let moments = network.moments(pictures, side).into_iter().nth(number)?;
+            network.trained.set(first + 1, moments.variance.iter().map(|v| (v + EPSILON).sqrt()).collect());
+            network.trained.set(first + 2, moments.mean.iter().zip(&bias).map(|(mean, bias)| mean + bias).collect());
+            *network.running.get_mut(number)? = moments;
+        }
+        Some(network)
+    }
+
+    /// What each batch norm meets in `pictures`.
+    fn moments(&self, pictures: &[f32], side: usize) -> Vec<Moments> {
+        let device = Device::flex();
+        let tensor = |values: &[f32]| Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device);
+        let leaves: Vec<Tensor<1>> = self.trained.list().iter().map(|array| tensor(&array.values)).collect();
+        let mut met = Vec::new();
+        let batch = pictures.len() / (side * side);
+        self.forward(&leaves, tensor(pictures).reshape([batch, side, side, 1]), &mut met);
+        let numbers = |tensor: Tensor<1>| tensor.into_data().try_into_vec().unwrap_or_default();
+        met.into_iter()
+            .map(|(mean, variance, _)| Moments { mean: numbers(mean), variance: numbers(variance) })
+            .collect()
     }
 
     /// How many numbers are trained.
@@ -163,7 +213,7 @@ impl Network {
                 }
             };
             if outputs == MAPS {
-                let norm = BatchNorm { bias: arrays.next().unwrap_or_default(), ..exact(outputs) };
+                let norm = BatchNorm { bias: arrays.next().unwrap_or_default(), ..BatchNorm::exact(outputs) };
                 layers.push(Layer { kernel, norm, slope: None });
                 continue;
             }
@@ -176,13 +226,6 @@ impl Network {
         }
         FinderWeights { width: self.width, layers }
     }
-}
-
-/// A batch norm that changes nothing at all.
-fn exact(channels: usize) -> BatchNorm {
-    use crate::infer::architecture::BATCH_NORM_EPSILON;
-    let variance = vec![(1.0 - BATCH_NORM_EPSILON) as f32; channels];
-    BatchNorm { variance, ..BatchNorm::identity(channels) }
 }
 
 /// `[taps, in] x [out]` to `[out, in, taps]`.
@@ -198,6 +241,22 @@ fn turned_down(flat: &[f32], input: usize, output: usize) -> Vec<f32> {
     kernel
 }
 
+/// `[out, in, taps]` to `[taps, in] x [out]`.
+#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * input * output numbers")]
+fn up_again(kernel: &[f32], input: usize, output: usize) -> Vec<f32> {
+    let taps = kernel.len() / (input * output).max(1);
+    let place = |at: usize| (at % output * input + at / output % input) * taps + at / (input * output);
+    (0..kernel.len()).map(|at| kernel[place(at)]).collect()
+}
+
+/// `[in, out, taps]` to `[in] x [taps, out]`.
+#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * input * output numbers")]
+fn down_again(kernel: &[f32], input: usize, output: usize) -> Vec<f32> {
+    let taps = kernel.len() / (input * output).max(1);
+    let place = |at: usize| (at / (taps * output) * output + at % output) * taps + at / output % taps;
+    (0..kernel.len()).map(|at| kernel[place(at)]).collect()
+}
+
 /// `[in] x [taps, out]` to `[in, out, taps]`.
 #[expect(clippy::indexing_slicing, reason = "the kernel holds input * taps * output numbers")]
 fn turned_up(flat: &[f32], input: usize, output: usize) -> Vec<f32> {
@@ -209,4 +268,36 @@ fn turned_up(flat: &[f32], input: usize, output: usize) -> Vec<f32> {
         }
     }
     kernel
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infer::onnx_graph::finder;
+
+    #[test]
+    fn a_network_read_from_its_file_gives_what_it_gave_and_learns_on() {
+        let side = 32;
+        let pictures: Vec<f32> =
+            (0..4 * side * side).map(|i| (i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()).collect();
+        let targets: Vec<f32> = (0..8 * side * side).map(|i| f32::from(u8::from(i / 64 % 3 == 0))).collect();
+        let mut network = Network::new(4, 5);
+        for _ in 0..3 {
+            network.step(&pictures, &targets, side, 1e-2);
+        }
+        let written = finder::finder(&network.weights()).unwrap();
+        let weights = finder::read(&written).unwrap();
+        assert!(finder::read(&written[..written.len() / 2]).is_none());
+        let mut again = Network::resumed(&weights, &pictures, side).unwrap();
+        let now = finder::read(&finder::finder(&again.weights()).unwrap()).unwrap();
+        for (before, now) in weights.layers.iter().zip(&now.layers) {
+            assert_eq!(before.slope, now.slope);
+            let pairs = before.kernel.iter().chain(&before.norm.bias).zip(now.kernel.iter().chain(&now.norm.bias));
+            for (before, now) in pairs {
+                assert!((before - now).abs() < 1e-4, "{before} {now}");
+            }
+        }
+        let losses: Vec<f32> = (0..6).map(|_| again.step(&pictures, &targets, side, 3e-3)).collect();
+        assert!(losses[5] < losses[0], "{losses:?}");
+    }
 }

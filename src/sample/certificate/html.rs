@@ -36,10 +36,9 @@ impl Certificate {
             self.cell_table(),
             self.alert_table(),
             self.run_table(),
-            format!(
-                "<h2>Results</h2><p>Hash over every result, in a fixed order: <code>{}</code></p>",
-                facts.results_sha256
-            ),
+            facts.results_sha256.as_ref().map_or_else(String::new, |hash| {
+                format!("<h2>Results</h2><p>Hash over every result, in a fixed order: <code>{hash}</code></p>")
+            }),
             "<p class=\"quiet\">For research. Scores and calls are not a diagnosis.</p>".to_owned(),
             "<div class=\"sign\"><div>Operator</div><div>Date</div></div>\n</body></html>\n".to_owned(),
         ]
@@ -69,7 +68,7 @@ impl Certificate {
         let row = |fov: &FovAccount| {
             let it = &fov.account;
             format!(
-                "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",
+                "<tr><td>{}</td><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td><td class=\"n\">{}</td></tr>",
                 escaped(&fov.fov),
                 escaped(&fov.sample),
                 it.expected,
@@ -77,10 +76,11 @@ impl Certificate {
                 it.failed,
                 it.open,
                 it.missing,
-                ranges(&fov.gaps)
+                ranges(&fov.gaps),
+                fov.withheld_share().map_or_else(String::new, |share| format!("{:.1} %", 100.0 * share))
             )
         };
-        let head = "<tr><th>Field</th><th>Sample</th><th class=\"n\">Expected</th><th class=\"n\">Analysed</th><th class=\"n\">Failed</th><th class=\"n\">Open</th><th class=\"n\">Missing</th><th>at time index</th></tr>";
+        let head = "<tr><th>Field</th><th>Sample</th><th class=\"n\">Expected</th><th class=\"n\">Analysed</th><th class=\"n\">Failed</th><th class=\"n\">Open</th><th class=\"n\">Missing</th><th>at time index</th><th class=\"n\">Scores withheld</th></tr>";
         format!("<h2>Fields of view</h2><table>{head}{}</table>", self.fovs.iter().map(row).collect::<String>())
     }
 

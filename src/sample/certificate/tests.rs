@@ -6,7 +6,7 @@ fn done(time_index: i64) -> TimeFacts {
 }
 
 fn fov(name: &str, times: Vec<TimeFacts>) -> FovFacts {
-    FovFacts { fov: name.to_owned(), sample: "m481".to_owned(), times, untimed: 0 }
+    FovFacts { fov: name.to_owned(), sample: "m481".to_owned(), times, untimed: 0, scored: 0, withheld: 0 }
 }
 
 fn session(fovs: Vec<FovFacts>) -> SessionFacts {
@@ -22,7 +22,7 @@ fn session(fovs: Vec<FovFacts>) -> SessionFacts {
         alerts: Vec::new(),
         runs: Vec::new(),
         later_scores: Vec::new(),
-        results_sha256: "0".repeat(64),
+        results_sha256: Some("0".repeat(64)),
     }
 }
 

@@ -62,6 +62,10 @@ impl Certificate {
             if account.missing > 0 {
                 write!(out, "; missing {} at {}", account.missing, ranges(&fov.gaps))?;
             }
+            if let Some(share) = fov.withheld_share() {
+                let all = fov.scored + fov.withheld;
+                write!(out, "; {} of {all} scores withheld ({:.1} %)", fov.withheld, 100.0 * share)?;
+            }
             writeln!(out)?;
         }
         Ok(())
@@ -116,7 +120,10 @@ impl Certificate {
             let it = &later.bundle;
             writeln!(out, "  later scores of {} cells: {} ({} {})", later.cells, it.sha256, it.name, it.version)?;
         }
-        writeln!(out, "\nresults {}", self.facts.results_sha256)
+        match &self.facts.results_sha256 {
+            Some(hash) => writeln!(out, "\nresults {hash}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -81,7 +81,9 @@ async fn certificate(
     RowId(session): RowId,
     Params(Nothing {}): Params<Nothing>,
 ) -> Answer<Certificate> {
-    let found = query::certificate(&state.readers, SessionId(session), None, unix_ms()).await?;
+    // Hashing reads every row, longer than an answer may take: `cytowatch certify` does that.
+    let found =
+        query::certificate(&state.readers, SessionId(session), None, query::Results::Counted, unix_ms()).await?;
     found.map(Fresh).ok_or_else(|| Problem::not_found("session"))
 }
 

@@ -39,11 +39,16 @@ export async function all(path, most, signal) {
 
 const KINDS = ["frame_recorded", "frame_failed", "sample_called", "alert_raised", "alert_cleared", "status", "reset"];
 
-/** Listens for ever; `onEvent(kind, data)`, `onLink("live" | "waiting")`. */
+/**
+ * Listens for ever; `onEvent(kind, data)`, `onLink("live" | "waiting")`.
+ * A page that nobody sees lets its stream go: a browser opens six connections to a server, for all its tabs together.
+ */
 export function listen(onEvent, onLink) {
+  let source = null;
   let pause = 1000;
   const connect = () => {
-    const source = new EventSource("/api/v1/events");
+    if (source || document.hidden) return;
+    source = new EventSource("/api/v1/events");
     source.onopen = () => {
       pause = 1000;
       onLink("live");
@@ -51,11 +56,21 @@ export function listen(onEvent, onLink) {
     source.onerror = () => {
       onLink("waiting");
       // The browser tries again by itself unless it was refused; then we do.
-      if (source.readyState !== EventSource.CLOSED) return;
+      if (source?.readyState !== EventSource.CLOSED) return;
+      source = null;
       setTimeout(connect, pause);
       pause = Math.min(pause * 2, 30000);
     };
     for (const kind of KINDS) source.addEventListener(kind, (event) => onEvent(kind, JSON.parse(event.data)));
   };
+  const rest = () => {
+    if (!source) return;
+    source.close();
+    source = null;
+    onLink("waiting");
+  };
+  addEventListener("pagehide", rest);
+  addEventListener("pageshow", connect);
+  document.addEventListener("visibilitychange", () => (document.hidden ? rest() : connect()));
   connect();
 }

@@ -1,6 +1,6 @@
 // One cell: its crop with the outline, its score over time with the changes of state, what drives the score, its hallmarks, its path.
 import { get } from "./api.js";
-import { NARROW, empty, fit, ghost, h, panel, s, swap } from "./dom.js";
+import { NARROW, empty, fit, ghost, h, panel, s, showCurrent, swap } from "./dom.js";
 import { timeline } from "./plot.js";
 import { colour } from "./scale.js";
 import { count, measure, moment, plural, score, signed, unscored, words } from "./words.js";
@@ -131,7 +131,7 @@ export function cellView(root, context, [cellId]) {
           panel("Score over time", h("span", { class: "hint push" }, track ? `${count(track.scored_count)} of ${plural(track.cell_count, "frame counts", "frames count")}` : null), plot),
           shownCells.length > 1 && panel("Over time", h("span", { class: "hint push" }, `t${track.first_time_index} to t${track.last_time_index}`),
             h("div", { class: "crops", "data-scroll": "crops" }, shownCells.map((one) => h("a", { href: `#/cell/${one.cell_id}`, "aria-current": one.cell_id === cell.cell_id ? "true" : null, "aria-label": `t${one.time_index}, ${one.score === null ? "no score" : `score ${score(one.score)}`}` },
-              h("img", { src: `/api/v1/cells/${one.cell_id}/crop.png`, alt: "", width: 84, height: 84, loading: "lazy", style: { borderColor: one.score === null ? "transparent" : colour(one.score) } }), `t${one.time_index}`)))),
+              h("img", { src: `/api/v1/cells/${one.cell_id}/crop.png`, alt: "", width: 84, height: 84, loading: "lazy", ...(one.score === null ? { class: "withheld" } : { style: { borderColor: colour(one.score) } }) }), `t${one.time_index}`)))),
           panel("What drives the score", h("span", { class: "hint push" }, "the model's own view"), why),
           cells.length > 1 && h("div", { class: "halves" }, hallmark(cells, "Pseudopodial extensions", (one) => one.protrusion_total_um, "summed length, µm", cell.time_index), hallmark(cells, "Light scattering", (one) => one.scattering, "relative to the background", cell.time_index))),
         h("div", { class: "stack side" },
@@ -140,6 +140,7 @@ export function cellView(root, context, [cellId]) {
           panel("Shape and hallmarks", null, h("div", { class: "body" }, facts(cell))),
           cells.length > 1 && path(cells, cell), kin)));
     drawScore(null);
+    showCurrent(root);
     // What takes longer comes when it is there; each says for itself when it cannot.
     const later = async (into, work) => {
       try {

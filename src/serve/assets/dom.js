@@ -31,6 +31,14 @@ export function swap(node, ...children) {
   if (key) node.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
 }
 
+/** Scrolls a strip inside `node` sideways until its current item is seen; the page itself stays where it is. */
+export function showCurrent(node) {
+  const here = node.querySelector("[data-scroll] > [aria-current]");
+  if (!here) return;
+  const [item, box] = [here.getBoundingClientRect(), here.parentElement.getBoundingClientRect()];
+  if (item.left < box.left || item.right > box.right) here.parentElement.scrollLeft += item.left - box.left - box.width / 2;
+}
+
 /** Whether the page stands on a narrow screen. */
 export const NARROW = matchMedia("(max-width: 760px)");
 

@@ -1,6 +1,6 @@
 // One field of view: any of its frames, the film strip back in time, its cells.
 import { all, get } from "./api.js";
-import { empty, ghost, h, panel, swap } from "./dom.js";
+import { empty, ghost, h, panel, showCurrent, swap } from "./dom.js";
 import { colour, legend } from "./scale.js";
 import { viewer } from "./viewer.js";
 import { count, measure, moment, plural, score, unscored, words } from "./words.js";
@@ -83,10 +83,7 @@ export function field(root, context, [fovId, frameId]) {
     const at = page.items.findIndex((frame) => frame.frame_id === shown);
     older1.disabled = at < 0 || at + 1 >= page.items.length;
     newer1.disabled = at <= 0;
-    const here = strip.querySelector("[aria-current]");
-    if (!here) return;
-    const [item, box] = [here.getBoundingClientRect(), here.parentElement.getBoundingClientRect()];
-    if (item.left < box.left || item.right > box.right) here.parentElement.scrollLeft += item.left - box.left - box.width / 2;
+    showCurrent(strip);
   };
 
   /** A frame further back than the strip reaches is looked for there, within reason. */

@@ -38,6 +38,9 @@ async fn enter(
     store.enter(&[frame], 1000 + time).await.unwrap()[0]
 }
 
+/// Where the third cell stands, px from its first place.
+const MOVES_PX: [f64; 4] = [0.0, 3.0, 1.0, 5.0];
+
 /// Two fields; times 0..4 of field `1` and 0..3 of field `2` analysed, with one withheld score per frame.
 async fn filled(store: &Store) -> (BundleId, RunId) {
     let bundle = store.register_bundle(&"b".repeat(64), "simulated", "1.0.0", 500).await.unwrap();
@@ -66,7 +69,7 @@ async fn filled(store: &Store) -> (BundleId, RunId) {
             let cells = vec![
                 CellRecord { cell: cell(50.0), score: Some(score(0.5 + time as f64, None)), track: track(1) },
                 CellRecord { cell: cell(150.0), score: Some(score(9.0, Some("out_of_domain"))), track: track(2) },
-                CellRecord { cell: cell(250.0), score: None, track: track(3) },
+                CellRecord { cell: cell(250.0 + MOVES_PX[time as usize]), score: None, track: track(3) },
             ];
             let quality = FrameQuality { background_counts: 900.0, evenness: 0.9, focus: 1.0, saturated_share: 0.0 };
             let record = FrameRecord {
@@ -91,7 +94,7 @@ async fn filled(store: &Store) -> (BundleId, RunId) {
 async fn facts_of(store: &Store) -> SessionFacts {
     let named = sessions_named(store.readers(), "150312").await.unwrap();
     assert_eq!(named.len(), 1);
-    session_facts(store.readers(), named[0].session_id, 9000).await.unwrap().unwrap()
+    session_facts(store.readers(), named[0].session_id, Results::Hashed, 9000).await.unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -117,6 +120,27 @@ async fn facts_of_a_session_become_its_certificate() {
 }
 
 #[tokio::test]
+async fn tracks_tell_how_fast_and_how_directly_a_cell_went() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&folder.path().join("cytowatch.db")).await.unwrap();
+    filled(&store).await;
+    let motion =
+        "SELECT path_um, net_um, um_per_frame, directness FROM tracks_view WHERE fov = '1' AND track_number = ";
+    let read = |number: u32| {
+        let sql = sqlx::AssertSqlSafe(format!("{motion}{number}"));
+        let readers = store.readers().clone();
+        async move { sqlx::query_as::<_, (f64, f64, f64, Option<f64>)>(sql).fetch_one(&readers).await.unwrap() }
+    };
+    let (path, net, speed, directness) = read(3).await;
+    let um = PixelSize::PAPER.um();
+    for (found, wanted) in [(path, 9.0 * um), (net, 5.0 * um), (speed, 3.0 * um), (directness.unwrap(), 5.0 / 9.0)] {
+        assert!((found - wanted).abs() < 1e-9, "{found} {wanted}");
+    }
+    assert_eq!(read(2).await, (0.0, 0.0, 0.0, None), "a cell that has not moved has no direction");
+    store.close().await;
+}
+
+#[tokio::test]
 async fn hash_of_the_results_follows_the_results_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let one = Store::open(&folder.path().join("one.db")).await.unwrap();
@@ -138,6 +162,6 @@ async fn unknown_session_is_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&folder.path().join("cytowatch.db")).await.unwrap();
     assert!(sessions_named(store.readers(), "none").await.unwrap().is_empty());
-    assert!(session_facts(store.readers(), SessionId(7), 0).await.unwrap().is_none());
+    assert!(session_facts(store.readers(), SessionId(7), Results::Counted, 0).await.unwrap().is_none());
     store.close().await;
 }

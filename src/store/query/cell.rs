@@ -29,7 +29,7 @@ macro_rules! track_rows {
     ($rest:literal) => {
         concat!(
             "SELECT tracks.track_id, tracks.fov_id, tracks.number, tracks.parent_number, tracks.first_time_index,
-                tracks.last_time_index, tracks.cell_count, tracks.path_px, tracks.last_x_px, tracks.last_y_px,
+                tracks.last_time_index, tracks.cell_count, tracks.path_px, tracks.net_px, tracks.last_x_px, tracks.last_y_px,
                 coalesce(track_scores.scored_count, 0) AS scored_count,
                 coalesce(track_scores.withheld_count, 0) AS withheld_count,
                 track_scores.logit_sum / nullif(track_scores.scored_count, 0) AS mean_logit
@@ -206,6 +206,12 @@ pub struct TrackSummary {
     pub cell_count: i64,
     /// Length of its path, px.
     pub path_px: f64,
+    /// Straight way from its first to its newest place, px.
+    pub net_px: f64,
+    /// Mean way from one time index to the next, px; `None` for a track of one time index.
+    pub speed_px_per_frame: Option<f64>,
+    /// Share of the path that the straight way is, 0..=1; `None` for a cell that has not moved.
+    pub directness: Option<f64>,
     /// Where it was last, px.
     pub last_x_px: f64,
     /// Where it was last, px.
@@ -242,6 +248,7 @@ struct TrackRow {
     last_time_index: i64,
     cell_count: i64,
     path_px: f64,
+    net_px: f64,
     last_x_px: f64,
     last_y_px: f64,
     scored_count: i64,
@@ -251,6 +258,7 @@ struct TrackRow {
 
 impl From<TrackRow> for TrackSummary {
     fn from(row: TrackRow) -> Self {
+        let frames = row.last_time_index - row.first_time_index;
         Self {
             track_id: row.track_id,
             fov_id: row.fov_id,
@@ -260,6 +268,9 @@ impl From<TrackRow> for TrackSummary {
             last_time_index: row.last_time_index,
             cell_count: row.cell_count,
             path_px: row.path_px,
+            net_px: row.net_px,
+            speed_px_per_frame: (frames > 0).then(|| row.path_px / frames as f64),
+            directness: (row.path_px > 0.0).then(|| (row.net_px / row.path_px).min(1.0)),
             last_x_px: row.last_x_px,
             last_y_px: row.last_y_px,
             scored_count: row.scored_count,

@@ -1,6 +1,6 @@
 //! Frames: one frame, the film strip of a field of view, the ledger, and what failed or waits.
 
-use super::{Cursor, Page, page, score_of, statements};
+use super::{Cursor, Page, page, statements};
 use crate::id::{BundleId, FovId, FrameId, SampleId, SourceId};
 use crate::store::{StoreError, doing};
 use serde::Serialize;
@@ -50,9 +50,9 @@ statements! {
             frames.acquired_unix_ms, frames.committed_unix_ms, frames.focus, frames.background_counts,
             frames.evenness,
             (SELECT count(*) FROM cells WHERE cells.frame_id = frames.frame_id) AS cell_count,
-            (SELECT avg(inferences.logit) FROM cells JOIN inferences ON inferences.cell_id = cells.cell_id
+            (SELECT avg(inferences.score) FROM cells JOIN inferences ON inferences.cell_id = cells.cell_id
                 WHERE cells.frame_id = frames.frame_id AND inferences.bundle_id = ?5
-                AND inferences.withheld IS NULL) AS mean_logit
+                AND inferences.withheld IS NULL) AS score
         FROM frames WHERE frames.fov_id = ?1 AND frames.state IN ('done', 'failed') AND frames.time_index IS NOT NULL
             AND (frames.time_index, frames.frame_id) < (?2, ?3)
         ORDER BY frames.time_index DESC, frames.frame_id DESC LIMIT ?4";
@@ -154,7 +154,7 @@ pub struct FrameInStrip {
     pub evenness: Option<f64>,
     /// Cells found.
     pub cell_count: i64,
-    /// Score of the cells that are not withheld: sigmoid of their mean logit.
+    /// Mean score of the cells whose score counts.
     pub score: Option<f64>,
 }
 
@@ -171,7 +171,7 @@ struct StripRow {
     background_counts: Option<f64>,
     evenness: Option<f64>,
     cell_count: i64,
-    mean_logit: Option<f64>,
+    score: Option<f64>,
 }
 
 /// A row of the ledger.
@@ -282,7 +282,7 @@ pub async fn strip(
             background_counts: row.background_counts,
             evenness: row.evenness,
             cell_count: row.cell_count,
-            score: row.mean_logit.map(score_of),
+            score: row.score,
         })
         .collect();
     Ok(page(frames, limit, |row: &FrameInStrip| Cursor { major: row.time_index, minor: row.frame_id.0 }))

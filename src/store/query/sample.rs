@@ -1,6 +1,6 @@
 //! Samples: what was called, what their tracks say, and how the score went over time.
 
-use super::{Cursor, Page, page, score_of, statements};
+use super::{Cursor, Page, page, statements};
 use crate::id::{BundleId, FovId, SampleId, SessionId, TrackId};
 use crate::store::{StoreError, doing};
 use serde::Serialize;
@@ -12,7 +12,7 @@ macro_rules! sample_rows {
         concat!(
             "SELECT samples.sample_id, samples.session_id, samples.name, samples.label,
                 (SELECT count(*) FROM fields_of_view WHERE fields_of_view.sample_id = samples.sample_id) AS fov_count,
-                sums.track_count, sums.detection_count, sums.scored_count, sums.withheld_count, sums.mean_logit,
+                sums.track_count, sums.detection_count, sums.scored_count, sums.withheld_count, sums.score,
                 calls.verdict, calls.reason, calls.score AS call_score, calls.interval_low, calls.interval_high,
                 calls.cell_count, calls.fov_count AS call_fov_count, calls.withheld_share, calls.cells_needed,
                 calls.fovs_needed, calls.standing_since_unix_ms, calls.first_called, calls.first_called_unix_ms,
@@ -23,7 +23,7 @@ macro_rules! sample_rows {
                     coalesce(sum(tracks.cell_count), 0) AS detection_count,
                     coalesce(sum(track_scores.scored_count), 0) AS scored_count,
                     coalesce(sum(track_scores.withheld_count), 0) AS withheld_count,
-                    sum(track_scores.logit_sum) / nullif(sum(track_scores.scored_count), 0) AS mean_logit
+                    avg(track_scores.score) AS score
                 FROM samples
                 LEFT JOIN fields_of_view ON fields_of_view.sample_id = samples.sample_id
                 LEFT JOIN tracks ON tracks.fov_id = fields_of_view.fov_id
@@ -59,8 +59,7 @@ statements! {
     TREND = "
         WITH chosen (time_index) AS (SELECT value FROM json_each(?3))
         SELECT frames.time_index, min(frames.acquired_unix_ms) AS acquired_unix_ms, count(*) AS cell_count,
-            avg(inferences.logit) AS mean_logit,
-            avg(inferences.logit * inferences.logit) AS mean_square
+            avg(inferences.score) AS score, avg(inferences.score * inferences.score) AS mean_square
         FROM fields_of_view
         CROSS JOIN chosen
         CROSS JOIN frames ON frames.fov_id = fields_of_view.fov_id AND frames.time_index = chosen.time_index
@@ -124,7 +123,7 @@ pub struct SampleSummary {
     pub scored_count: i64,
     /// Detections whose score is withheld.
     pub withheld_count: i64,
-    /// Sigmoid of the mean logit over detections that count.
+    /// Mean over its tracks' scores, as in `samples_view`, 0..1.
     pub score: Option<f64>,
     /// The call; `None` before the first look.
     pub call: Option<StandingCall>,
@@ -141,7 +140,7 @@ struct SampleRow {
     detection_count: i64,
     scored_count: i64,
     withheld_count: i64,
-    mean_logit: Option<f64>,
+    score: Option<f64>,
     verdict: Option<String>,
     reason: Option<String>,
     call_score: Option<f64>,
@@ -192,7 +191,7 @@ impl From<SampleRow> for SampleSummary {
             detection_count: row.detection_count,
             scored_count: row.scored_count,
             withheld_count: row.withheld_count,
-            score: row.mean_logit.map(score_of),
+            score: row.score,
         }
     }
 }
@@ -223,7 +222,7 @@ pub struct TrendPoint {
     pub acquired_unix_ms: Option<i64>,
     /// Cells that count.
     pub cell_count: i64,
-    /// Sigmoid of their mean logit.
+    /// Mean of their scores.
     pub score: f64,
     /// The score one standard error (between cells) below.
     pub score_low: f64,
@@ -236,7 +235,7 @@ struct TrendRow {
     time_index: i64,
     acquired_unix_ms: Option<i64>,
     cell_count: i64,
-    mean_logit: f64,
+    score: f64,
     mean_square: f64,
 }
 
@@ -321,15 +320,15 @@ pub async fn trend(
     Ok(rows
         .into_iter()
         .map(|row| {
-            let variance = (row.mean_square - row.mean_logit * row.mean_logit).max(0.0);
+            let variance = (row.mean_square - row.score * row.score).max(0.0);
             let error = (variance / row.cell_count.max(1) as f64).sqrt();
             TrendPoint {
                 time_index: row.time_index,
                 acquired_unix_ms: row.acquired_unix_ms,
                 cell_count: row.cell_count,
-                score: score_of(row.mean_logit),
-                score_low: score_of(row.mean_logit - error),
-                score_high: score_of(row.mean_logit + error),
+                score: row.score,
+                score_low: (row.score - error).max(0.0),
+                score_high: (row.score + error).min(1.0),
             }
         })
         .collect())
