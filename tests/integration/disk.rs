@@ -23,7 +23,7 @@ impl SmallDisk {
         match mounted {
             Ok(output) if output.status.success() => Some(Self { folder, _parent: parent }),
             _ => {
-                println!("skipped: a small disk cannot be mounted here (that takes root)");
+                eprintln!("skipped: a small disk cannot be mounted here (that takes root)");
                 None
             }
         }

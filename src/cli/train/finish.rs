@@ -4,6 +4,7 @@ use super::{Args, training};
 use crate::cells::{CROP_SIDE_PX, Crop};
 use crate::cli::{model, say};
 use crate::evaluate::detector::Detector;
+use crate::infer::InferSettings;
 use crate::infer::builtin::Builtin;
 use crate::infer::bundle::{self, Author, CropRule, Draft, Facts, Measured, TestTensors, Training};
 use crate::infer::engine::Engine as _;
@@ -112,7 +113,7 @@ pub(super) fn write(
         // Other fields of the panels that were trained on.
         let plan = |panel: &u64| FramesPlan { panel: *panel, fovs: GUARD_FOVS, time_points: 2, stride: 60 };
         let plans: Vec<FramesPlan> = args.panels.iter().map(plan).collect();
-        model::fit_guard(&args.out, &plans, &Detector::open(Path::new(FINDER))?)?;
+        model::fit_guard(&args.out, &plans, &Detector::open(Path::new(FINDER), &InferSettings::default())?)?;
     }
     say(&format!("bundle    {}", args.out.display()))?;
     say(&format!("picture   {}", picture.display()))?;
