@@ -117,7 +117,7 @@ pub fn refit(before: &ValidityLimits, fields: &[Vec<FrameSeen>]) -> Option<Valid
     let surroundings = surroundings(fields)?;
     let crops = || {
         let frames = fields.iter().flatten();
-        let usual = frames.filter(|frame| surroundings.size_distance(&frame.log_areas) <= surroundings.size_limit);
+        let usual = frames.filter(|frame| surroundings.size_distance(&frame.log_areas, 0.0) <= surroundings.size_limit);
         usual.flat_map(|frame| &frame.crops).filter(|crop| crop.covered <= surroundings.covered_limit)
     };
     let limit = |of: fn(&CropSeen) -> Option<f64>| beyond(crops().filter_map(of), 0.5);
@@ -160,7 +160,7 @@ fn surroundings(fields: &[Vec<FrameSeen>]) -> Option<SurroundingsLimits> {
         size_limit: 1.0,
     };
     limits.covered_limit = beyond(every_second(1).flat_map(|frame| frame.crops.iter().map(|crop| crop.covered)), 1.0);
-    limits.size_limit = beyond(every_second(1).map(|frame| limits.size_distance(&frame.log_areas)), 1.0);
+    limits.size_limit = beyond(every_second(1).map(|frame| limits.size_distance(&frame.log_areas, 0.0)), 1.0);
     limits.check().is_ok().then_some(limits)
 }
 
