@@ -11,6 +11,7 @@ pub mod embed;
 pub mod evaluate;
 pub mod evaluate_cells;
 pub mod evaluate_changes;
+pub mod evaluate_crops;
 pub mod evaluate_drift;
 pub mod evaluate_explain;
 pub mod evaluate_hallmarks;

@@ -1,11 +1,19 @@
-//! The conventions of openLCH's data (method.md 4, 5.4, 13): names of crop files, and how long tracks were cut.
+//! The conventions of openLCH's data (method.md 4, 5.1, 5.2, 5.4, 13): names of crop files, where their cells could be found,
+//! and how long tracks were cut.
 //!
 //! Takes names such as `150312_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png`, gives what they say. Needs no file.
 
+use crate::units::PixelSize;
 use jiff::civil::Date;
 
 /// Tracks were cut into pieces of at least this many frames.
 const PIECE_FRAMES: usize = 120;
+/// Side of a patch whose motion was measured, um.
+const PATCH_UM: f64 = 10.0;
+/// Farthest that a patch was followed from one frame to the next, um: 90 um an hour.
+const SEARCH_UM: f64 = 90.0 / 60.0;
+/// Patches at each border of the frame in which no cell was taken.
+const BORDER_PATCHES: u32 = 8;
 /// Marks a crop that was prepared for Torch 7; every name has it.
 const READY: &str = "t7Ready";
 
@@ -82,6 +90,29 @@ fn digits(text: &str) -> Option<u32> {
     if only_digits { text.parse().ok() } else { None }
 }
 
+/// How the detector behind the crops divided a frame: cells lie on its grid, away from the border.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DetectionGrid {
+    /// Side of a patch, px: 10 um.
+    pub patch_px: u32,
+    /// How far a patch was looked for in the next frame, px: 90 um an hour at a frame a minute.
+    pub search_px: u32,
+}
+
+impl DetectionGrid {
+    /// The grid on frames of `pixel_size`.
+    pub fn new(pixel_size: PixelSize) -> Self {
+        let whole_px = |um: f64| pixel_size.px_from_um(um).ceil() as u32;
+        Self { patch_px: whole_px(PATCH_UM), search_px: whole_px(SEARCH_UM) }
+    }
+
+    /// The smallest coordinate, px, at which a cell could be found: the middle of the first patch within the border.
+    pub fn first_px(self) -> u32 {
+        let middle = (f64::from(BORDER_PATCHES) + 0.5) * f64::from(self.patch_px);
+        (middle + 0.5).floor() as u32
+    }
+}
+
 /// Lengths of the pieces that a track of `frame_count` frames was cut into; no pieces below 120 frames. Frames that are left
 /// over at the end were dropped.
 pub fn pieces(frame_count: usize) -> Vec<usize> {
@@ -127,6 +158,13 @@ mod tests {
         ] {
             assert_eq!(CropName::parse(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn cells_were_found_on_a_grid_away_from_the_border() {
+        let grid = DetectionGrid::new(PixelSize::PAPER);
+        assert_eq!(grid, DetectionGrid { patch_px: 31, search_px: 5 });
+        assert_eq!(grid.first_px(), 264, "263.5 rounded half up");
     }
 
     #[test]

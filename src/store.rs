@@ -7,6 +7,7 @@ pub mod calls;
 pub mod export;
 pub mod facts;
 pub mod ledger;
+pub mod places;
 pub mod probe;
 pub mod query;
 pub mod record;

@@ -11,7 +11,7 @@ use crate::infer::texture::{self, halved};
 use crate::infer::{InferSettings, Inference, Model};
 use crate::learn::dataset::{Origin, PanelPlan, Shown, each_of_panel};
 use crate::learn::discriminant::Linear;
-use crate::learn::evaluate::cells_needed::{self, Draw};
+use crate::learn::evaluate::cells_needed::{self, CALL_CELLS, Draw};
 use crate::learn::evaluate::roc::{self, Unit};
 use crate::learn::evaluate::{self, CellFeatures, Scored, batch, permutation, score_with};
 use crate::learn::guard::FramesPlan;
@@ -69,6 +69,8 @@ pub enum Engine {
 
 /// Crops that are described at a time.
 const AT_ONCE: usize = 32;
+/// Calls on each sample and day from which the best possible share of right ones is computed.
+const BEST_CALLS: usize = 2_000;
 /// Cells of each class from which the panel's best possible area is computed.
 const BAYES_CELLS: usize = 60_000;
 /// Standard errors by which a refitted discriminant of many features draws class differences towards zero.
@@ -108,11 +110,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     findings.validity =
         validity::measure(&mut model, &Detector::open(&args.finder, &settings)?, frames, &args.strange)?;
     for row in &findings.rows {
-        let (cell, call) = (row.cell, row.call);
-        say(&format!(
-            "{:<48} auc per cell {:.4} ({:.4} to {:.4}), right calls from 20 cells {:.4} ({:.4} to {:.4})",
-            row.name, cell.value, cell.low, cell.high, call.value, call.low, call.high
-        ))?;
+        say(&in_words(row))?;
     }
     for row in std::iter::once(&findings.good).chain(&findings.validity) {
         let reasons: Vec<String> = row.reasons.iter().map(|(why, count)| format!("{why} {count}")).collect();
@@ -124,8 +122,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             reasons.join(", ")
         ))?;
     }
-    if let Some(bayes) = findings.bayes_auc {
-        say(&format!("best possible area per cell: {bayes:.4}"))?;
+    if let (Some(bayes), Some(calls)) = (findings.bayes_auc, findings.best_calls) {
+        say(&format!("at best   auc per cell {bayes:.4}, right calls from {CALL_CELLS} cells {calls:.4}"))?;
     }
     std::fs::write(&args.out, report::html(&findings)).with_context(|| format!("write {}", args.out.display()))?;
     say(&format!("page      {}", args.out.display()))?;
@@ -179,6 +177,13 @@ fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> 
     let discriminant = &model.bundle().facts.discriminant;
     let own = Linear { weights: discriminant.weights.clone(), bias: discriminant.bias };
     let by_bundle = score_with(&own, &cells);
+    let by_bundle_aligned: Vec<Scored> = evaluate::samples(&cells)
+        .iter()
+        .flat_map(|sample| {
+            let aligned = batch::align(&cells, sample);
+            score_with(&own, aligned.iter().filter(|cell| cell.origin.sample == *sample))
+        })
+        .collect();
     let refitted = evaluate::leave_each_out_with(&cells, evaluate::unchanged, THRESHOLD)?;
     let aligned = evaluate::leave_each_out_with(&cells, batch::align, THRESHOLD)?;
     let textures: Vec<Vec<f64>> = seen.iter().map(|seen| seen.texture.clone()).collect();
@@ -199,6 +204,7 @@ fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> 
     let without = "descriptor, discriminant refitted";
     let mut rows = vec![
         row("bundle as it is", &by_bundle, Some(&cells)),
+        row("bundle, days aligned on the other samples", &by_bundle_aligned, None),
         row(without, &refitted, Some(&cells)),
         row("descriptor, aligned by day, refitted", &aligned, Some(&batch::align(&cells, ""))),
         row(
@@ -227,6 +233,7 @@ fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> 
         ),
         simulated: true,
         bayes_auc: Some(Panel::new(args.panel).bayes_auc(BAYES_CELLS, 2)),
+        best_calls: Some(Panel::new(args.panel).best_calls(CALL_CELLS, BEST_CALLS, 2)),
         rows,
         folds: folds(&cells, &refitted),
         curves: vec![
@@ -242,13 +249,29 @@ fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> 
     })
 }
 
+/// A row as a line: areas per cell, frame and sample, and calls.
+fn in_words(row: &Row) -> String {
+    let of = |it: roc::Estimate| format!("{:.4} ({:.4} to {:.4})", it.value, it.low, it.high);
+    let calls = row.call.map_or_else(
+        || format!("fewer than {CALL_CELLS} cells a sample and day"),
+        |call| format!("right calls from {CALL_CELLS} cells {}, {} samples on days", of(call.right), call.clusters),
+    );
+    format!(
+        "{:<48} auc per cell {}, frame {}, sample {}; {calls}",
+        row.name,
+        of(row.cell),
+        of(row.frame),
+        of(row.sample)
+    )
+}
+
 fn row(name: &str, scored: &[Scored], cells: Option<&[CellFeatures]>) -> Row {
     Row {
         name: name.to_owned(),
-        frame: roc::estimate(scored, Unit::Frame, 1),
-        cell: roc::estimate(scored, Unit::Cell, 1),
-        sample: roc::estimate(scored, Unit::Sample, 1),
-        call: cells_needed::right_from(scored, 20, Draw::Fovs, 1),
+        frame: roc::estimate(scored, Unit::Frame),
+        cell: roc::estimate(scored, Unit::Cell),
+        sample: roc::estimate(scored, Unit::Sample),
+        call: cells_needed::right_from(scored, CALL_CELLS, Draw::Fovs, 1),
         clustering: cells.map(batch::by_day),
     }
 }

@@ -134,7 +134,11 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
     }
 }
 
-fn fit_guard(folder: &Path, plans: &[FramesPlan], detector: &Detector) -> anyhow::Result<()> {
+/// Fits the limits of the guard on cells found in simulated frames and stores them in the bundle in `folder`.
+///
+/// # Errors
+/// When the plans give too few cells, or the bundle cannot be read or written.
+pub(super) fn fit_guard(folder: &Path, plans: &[FramesPlan], detector: &Detector) -> anyhow::Result<()> {
     let settings = DetectSettings::new(PixelSize::PAPER);
     let mut model = Model::load(&InferSettings { bundle: folder.to_owned(), ..InferSettings::default() })?;
     let mut fields = Vec::new();

@@ -1,5 +1,6 @@
 //! `cytowatch simulate`: write a film of simulated cells the way an instrument would, or calibrate the simulator.
 
+use crate::learn::evaluate::cells_needed::CALL_CELLS;
 use crate::picture;
 use crate::simulate::calibrate::{self, Comparison, Figures, GreyCrop};
 use crate::simulate::{
@@ -251,6 +252,8 @@ fn read_crops(folder: &Path) -> anyhow::Result<Vec<GreyCrop>> {
 
 /// Cells of each class in the simulation of the best possible AUC.
 const BAYES_CELLS: usize = 200_000;
+/// Calls on each tumour and day in the simulation of the best possible calls.
+const BEST_CALLS: usize = 10_000;
 
 fn show_panel(seed: u64) -> anyhow::Result<()> {
     let panel = Panel::new(seed);
@@ -263,6 +266,10 @@ fn show_panel(seed: u64) -> anyhow::Result<()> {
     say(&format!(
         "\nBayes AUC of one cell, from its true hallmarks over a film: {:.4} ({BAYES_CELLS} cells of each class)",
         panel.bayes_auc(BAYES_CELLS, seed)
+    ))?;
+    say(&format!(
+        "Best share of right calls from {CALL_CELLS} cells of a tumour on a day: {:.4} ({BEST_CALLS} calls of each)",
+        panel.best_calls(CALL_CELLS, BEST_CALLS, seed)
     ))
 }
 

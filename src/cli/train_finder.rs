@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 /// Always.
 #[cfg(not(feature = "learn"))]
 pub fn run(_: &Args) -> anyhow::Result<()> {
-    anyhow::bail!("this cytowatch was built without training: build it with `cargo build --release --features learn`")
+    super::train::not_built()
 }
 
 #[cfg(feature = "learn")]

@@ -78,9 +78,39 @@ mod tests {
                     let (cells, verdict) = verdict(&detector, folder::plane(path).unwrap(), pixel_um, diameter_um);
                     println!("{} {}: {cells} cells, {verdict:?}", model.display(), path.display());
                     assert!(cells <= FLOOD, "{}: {cells}", path.display());
-                    assert!(!set.contains("qpi_pnt1a") || verdict == FrameVerdict::WrongKind, "{verdict:?}");
+                    // Only a network can be in doubt.
+                    let is_refused = set.contains("qpi_pnt1a") || (set.contains("brightfield") && model == shipped);
+                    assert!(!is_refused || verdict == FrameVerdict::WrongKind, "{verdict:?}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn phase_contrast_of_any_instrument_is_not_refused() {
+        let root = std::env::var_os("CYTOWATCH_DATA")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), PathBuf::from);
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells");
+        let detector = Detector::open(&shipped, &InferSettings::default()).unwrap();
+        for (folder, pixel_um, diameter_um) in [
+            ("ctc_phc_u373_02/02", 0.65, 40.0),
+            ("ctc_phc_psc_01/01", 1.6, 20.0),
+            ("t98g_nikon_stills_gt/set02", 0.8708, 40.0),
+            ("mda_mb_231_boxes", 0.4287, 30.0),
+            ("deepcell_phase_micromanager/3T3_set1", 0.32, 15.0),
+            ("deepcell_phase_micromanager/MCF10A", 0.32, 15.0),
+            ("livecell_incucyte/gt_images", 1.24, 25.0),
+        ] {
+            let folder = root.join(folder);
+            if !folder.is_dir() {
+                eprintln!("skipped: the test data {} are not here", folder.display());
+                continue;
+            }
+            let is_frame = |path: &&PathBuf| !path.to_string_lossy().contains("feature_");
+            let pictures = folder::pictures(&folder).unwrap();
+            let path = pictures.iter().rfind(is_frame).unwrap();
+            let (cells, verdict) = verdict(&detector, folder::plane(path).unwrap(), pixel_um, diameter_um);
+            assert!(verdict == FrameVerdict::Usable && cells > 0, "{}: {cells} cells, {verdict:?}", path.display());
         }
     }
 

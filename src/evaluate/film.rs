@@ -21,7 +21,7 @@ pub struct Layout<'a> {
     pub tracks: &'a Path,
     /// Folder of the outlines.
     pub outlines: &'a Path,
-    /// Cells wholly within this many px of the edge are not annotated and do not count.
+    /// Cells wholly within this many px of the edge do not count, true or found.
     pub border_px: usize,
     /// Folder for the result in the same layout; none when not wanted.
     pub results: Option<&'a Path>,
@@ -45,6 +45,7 @@ pub fn judge(layout: &Layout<'_>, detect: &DetectSettings, detector: &Detector) 
     let mut rows = Rows::default();
     let (mut film, mut seg) = (Film::default(), Seg::default());
     let markers = folder::pictures(layout.tracks)?;
+    let truth = |path: &Path| sets::labels(path).map(|labels| labels.without_border(layout.border_px));
     for ((time, path), marker) in folder::pictures(layout.frames)?.iter().enumerate().zip(&markers) {
         let frame = frame::correct(folder::plane(path)?, detect.pixel_size);
         let found = detector.find(&frame, detect)?;
@@ -53,11 +54,11 @@ pub fn judge(layout: &Layout<'_>, detect: &DetectSettings, detector: &Detector) 
         let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
         let painted = LabelPicture::of(width, height, found.cells.iter().zip(1..)).without_border(layout.border_px);
         let painted = rows.named(time, &links, painted);
-        film.add(time, &sets::labels(marker)?, &painted);
+        film.add(time, &truth(marker)?, &painted);
         let name = marker.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let outlines = layout.outlines.join(name.replace("man_track", "man_seg"));
         if outlines.is_file() {
-            seg.add(&sets::labels(&outlines)?, &painted);
+            seg.add(&truth(&outlines)?, &painted);
         }
         if let Some(results) = layout.results {
             std::fs::create_dir_all(results).with_context(|| format!("make folder {}", results.display()))?;
@@ -65,7 +66,7 @@ pub fn judge(layout: &Layout<'_>, detect: &DetectSettings, detector: &Detector) 
             std::fs::write(&out, label_tiff::bytes(&painted)).with_context(|| format!("write {}", out.display()))?;
         }
     }
-    let truth = track_table(&layout.tracks.join("man_track.txt"))?;
+    let table_of_truth = track_table(&layout.tracks.join("man_track.txt"))?;
     let table = rows.table();
     if let Some(results) = layout.results {
         let lines: Vec<String> =
@@ -74,7 +75,7 @@ pub fn judge(layout: &Layout<'_>, detect: &DetectSettings, detector: &Detector) 
         let out = results.join("res_track.txt");
         std::fs::write(&out, lines).with_context(|| format!("write {}", out.display()))?;
     }
-    Ok(FilmScore { repairs: film.repairs(&truth, &table), seg: seg.mean() })
+    Ok(FilmScore { repairs: film.repairs(&table_of_truth, &table), seg: seg.mean() })
 }
 
 /// A table of tracks: label, first frame, last frame, parent.

@@ -93,6 +93,17 @@ mod tests {
     }
 
     #[test]
+    fn without_the_unshifted_column_they_are_openlchs() {
+        // Method.md 7 and 13: uR 0.5 and numSteps 8 give two rows of every step, for 56 features.
+        let ours = shifts(8.0 * 0.5, 0.5).unwrap();
+        let mut theirs: Vec<f64> = (1..=8_u8).flat_map(|k| [-0.5 * f64::from(k), 0.5 * f64::from(k)]).collect();
+        theirs.sort_by(f64::total_cmp);
+        let shifted: Vec<f64> = ours.iter().copied().filter(|shift| shift.abs() > 0.0).collect();
+        assert_eq!((shifted.as_slice(), ours.len()), (theirs.as_slice(), shifted.len() + 1));
+        assert_eq!(shifted.len() * LATENT_LEN, 2 * 8 * 56);
+    }
+
+    #[test]
     fn only_the_named_feature_moves() {
         let latent: Latent = [0.5; LATENT_LEN];
         let moved = moved(&latent, 56, -3.5).unwrap();

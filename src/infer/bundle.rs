@@ -37,7 +37,8 @@ const DECODER: &str = "decoder.onnx";
 const TEST_CROP: &str = "test_crop.npy";
 const TEST_LATENT: &str = "test_latent.npy";
 const TEST_RECONSTRUCTION: &str = "test_reconstruction.npy";
-const CARD: &str = "README.md";
+/// The model card's file name.
+pub const CARD: &str = "README.md";
 
 /// A file of a bundle, known by its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 use super::autoencoder::Autoencoder;
 use super::dataset::{Origin, Pictures};
 use super::discriminant::{self, Linear};
-use super::evaluate::cells_needed::{Draw, right_from};
+use super::evaluate::cells_needed::{CALL_CELLS, Draw, right_from};
 use super::evaluate::roc::{self, Unit};
 use super::evaluate::{self, CellFeatures, EvaluateError, Scored};
 use super::guard::beyond;
@@ -24,8 +24,6 @@ use std::collections::BTreeMap;
 const AT_ONCE: usize = 50;
 /// Thresholds of the discriminant that are tried, standard errors; inner folds choose.
 const THRESHOLDS: [f64; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0];
-/// Cells that a call is judged from.
-pub const CALL_CELLS: usize = 20;
 
 /// Descriptors of all pictures, in order.
 pub fn describe(net: &Autoencoder, pictures: &Pictures) -> Vec<Latent> {
@@ -160,7 +158,7 @@ pub fn withheld_share(
     Ok((shares, all))
 }
 
-/// Areas per frame, cell and sample, and the share of right calls from 20 cells.
+/// Areas per frame, cell and sample, and the share of right calls from 20 cells where samples on days have so many.
 pub fn measured(scored: &[Scored], held_out: &str) -> Vec<Measured> {
     let measure = |quantity: &str, unit: bundle::Unit, estimate: roc::Estimate| Measured {
         quantity: quantity.to_owned(),
@@ -170,18 +168,19 @@ pub fn measured(scored: &[Scored], held_out: &str) -> Vec<Measured> {
         low: rounded(estimate.low),
         high: rounded(estimate.high),
     };
-    let area = |unit, ours| measure("auc", unit, roc::estimate(scored, ours, 1));
-    vec![
+    let area = |unit, ours| measure("auc", unit, roc::estimate(scored, ours));
+    let mut all = vec![
         area(bundle::Unit::Frame, Unit::Frame),
         area(bundle::Unit::Cell, Unit::Cell),
         area(bundle::Unit::Sample, Unit::Sample),
-        measure("right_calls_from_20_cells", bundle::Unit::Sample, right_from(scored, CALL_CELLS, Draw::Cells, 1)),
-        measure(
-            "right_calls_from_20_cells_by_fov",
-            bundle::Unit::Sample,
-            right_from(scored, CALL_CELLS, Draw::Fovs, 1),
-        ),
-    ]
+    ];
+    for (quantity, draw) in
+        [("right_calls_from_20_cells", Draw::Cells), ("right_calls_from_20_cells_by_fov", Draw::Fovs)]
+    {
+        let point = right_from(scored, CALL_CELLS, draw, 1);
+        all.extend(point.map(|point| measure(quantity, bundle::Unit::Sample, point.right)));
+    }
+    all
 }
 
 /// Four digits: more would be noise.

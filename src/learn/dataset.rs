@@ -4,6 +4,8 @@
 //! gives [`Pictures`], small enough to hold in memory, each with the [`Origin`] that a split needs. The order is that of
 //! the source, and the same source gives the same bytes.
 
+pub mod labels;
+
 use crate::cells::crop::Cutter;
 use crate::cells::{self, CROP_SIDE_PX, Crop, DetectSettings};
 use crate::explain::{ExplainError, read_crop};
@@ -12,6 +14,7 @@ use crate::infer::appearance::{self, Appearance};
 use crate::infer::bundle::CropRule;
 use crate::infer::texture;
 pub use crate::infer::texture::halved;
+use crate::openlch::CropName;
 use crate::simulate::{Class, CropPlan, LabelledWindow, Panel, SceneSettings, crops};
 use crate::units::{PixelSize, PointPx};
 use serde::{Deserialize, Serialize};
@@ -107,6 +110,16 @@ pub enum DatasetError {
         /// What stands there.
         text: String,
     },
+    /// The label table names a sample that is not there.
+    #[error(
+        "the label table names sample {sample}, but the cells are of {there}: correct the name or take the line out"
+    )]
+    UnknownSample {
+        /// As the table has it.
+        sample: String,
+        /// The samples that are there.
+        there: String,
+    },
     /// Nothing was found.
     #[error("no crops found: give a folder with PNG crops, or a panel with at least one field")]
     Empty,
@@ -120,6 +133,7 @@ impl DatasetError {
             Self::Crop(error) => error.code(),
             Self::Name { .. } => "dataset_name",
             Self::Label { .. } => "dataset_label",
+            Self::UnknownSample { .. } => "dataset_unknown_sample",
             Self::Empty => "dataset_empty",
         }
     }
@@ -209,20 +223,16 @@ impl Pictures {
         if all.origins.is_empty() { Err(DatasetError::Empty) } else { Ok(all) }
     }
 
-    /// All `.png` crops of `folder`, by name, with the labels of `labels` (see [`read_labels`]).
+    /// All `.png` crops of `folder`, by name, with the labels of `labels` (see [`labels::read`]).
     ///
     /// # Errors
-    /// - `dataset_read`, `dataset_name`, and as [`read_crop`] for a file that is no crop.
-    /// - `dataset_empty` when there is none.
+    /// As [`crops_of_folder`].
     pub fn of_folder(folder: &Path, labels: &BTreeMap<String, bool>, side_px: usize) -> Result<Self, DatasetError> {
         let mut all = Self::new(side_px);
-        for path in png_files(folder)? {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let mut origin = origin_of(&name).ok_or(DatasetError::Name { name })?;
-            origin.high = labels.get(&origin.sample).copied();
-            all.push(&read_crop(&path)?, origin);
+        for (origin, crop) in crops_of_folder(folder, labels)? {
+            all.push(&crop, origin);
         }
-        if all.origins.is_empty() { Err(DatasetError::Empty) } else { Ok(all) }
+        Ok(all)
     }
 
     /// Adds a crop.
@@ -275,6 +285,22 @@ impl Pictures {
     }
 }
 
+/// All `.png` crops of `folder`, by name, each with where it comes from and its sample's label, when it has one.
+///
+/// # Errors
+/// - `dataset_read`, `dataset_name`, and as [`read_crop`] for a file that is no crop.
+/// - `dataset_empty` when there is none.
+pub fn crops_of_folder(folder: &Path, labels: &BTreeMap<String, bool>) -> Result<Vec<(Origin, Crop)>, DatasetError> {
+    let mut all = Vec::new();
+    for path in png_files(folder)? {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut origin = CropName::parse(&name).map(|name| origin_of(&name)).ok_or(DatasetError::Name { name })?;
+        origin.high = labels.get(&origin.sample).copied();
+        all.push((origin, read_crop(&path)?));
+    }
+    if all.is_empty() { Err(DatasetError::Empty) } else { Ok(all) }
+}
+
 /// Pseudopods (um) and light scattering of the cell in the middle of a crop, as the daemon's own outline shows them;
 /// `None` when no cell is outlined there.
 fn measured_hallmarks(crop: &Crop) -> Option<[f64; 2]> {
@@ -312,54 +338,20 @@ fn png_files(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     Ok(files)
 }
 
-/// What a name such as `150312_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png` says; `None` for another kind of name.
+/// Where the crop of an openLCH name comes from; its class is not in the name.
 ///
 /// Nothing in a name ties a track's pieces together, because only the first frame's place is written: the cell is named
-/// by place and start, and splits of such crops must keep whole fields apart.
-pub fn origin_of(name: &str) -> Option<Origin> {
-    let stem = name.strip_suffix(".png")?;
-    let parts: Vec<&str> = stem.split('_').collect();
-    let [day, sample, fov, start, x, y, end, ready, frame] = parts.as_slice() else { return None };
-    let number = |part: &str, letter: char| part.strip_prefix(letter)?.parse::<usize>().ok();
-    let (start, end, frame) = (number(start, 't')?, number(end, 't')?, number(frame, 'f')?);
-    number(fov, 's')?;
-    number(x, 'x')?;
-    number(y, 'y')?;
-    if *ready != "t7Ready" || start >= end || frame == 0 || frame > end - start {
-        return None;
-    }
-    Some(Origin {
-        day: (*day).to_owned(),
-        sample: sample.to_lowercase(),
-        fov: (*fov).to_owned(),
-        cell: format!("x{x}_y{y}_t{start}"),
-        time_index: start + frame - 1,
+/// by place and start, and splits of such crops must keep whole fields apart. Crops whose names hold the day of processing
+/// share one unknown day, so that no split can tear them apart by it.
+fn origin_of(name: &CropName) -> Origin {
+    Origin {
+        day: name.date.map_or_else(|| "unknown".to_owned(), |date| date.to_string()),
+        sample: name.system.clone(),
+        fov: format!("s{}", name.position),
+        cell: format!("x{}_y{}_t{}", name.x_px, name.y_px, name.start),
+        time_index: name.film_frame() as usize,
         high: None,
-    })
-}
-
-/// Labels by sample from a table of lines `sample,high` or `sample,low`; `#` starts a comment, a header line
-/// `sample,class` is skipped.
-///
-/// # Errors
-/// `dataset_read` and `dataset_label`.
-pub fn read_labels(path: &Path) -> Result<BTreeMap<String, bool>, DatasetError> {
-    let text = fs::read_to_string(path).map_err(|source| DatasetError::Read { path: path.to_owned(), source })?;
-    let mut labels = BTreeMap::new();
-    for (number, line) in text.lines().enumerate() {
-        let line = line.split('#').next().unwrap_or_default().trim();
-        if line.is_empty() || line == "sample,class" {
-            continue;
-        }
-        let class = line.split_once(',').and_then(|(sample, class)| match class.trim() {
-            "high" => Some((sample.trim().to_lowercase(), true)),
-            "low" => Some((sample.trim().to_lowercase(), false)),
-            _ => None,
-        });
-        let (sample, high) = class.ok_or_else(|| DatasetError::Label { line: number + 1, text: line.to_owned() })?;
-        labels.insert(sample, high);
     }
-    Ok(labels)
 }
 
 #[cfg(test)]
@@ -368,29 +360,16 @@ mod tests {
 
     #[test]
     fn openlch_names_say_where_a_crop_comes_from() {
-        let origin = origin_of("150312_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png").unwrap();
-        assert_eq!((origin.day.as_str(), origin.sample.as_str(), origin.fov.as_str()), ("150312", "m610", "s19"));
+        let of = |name: &str| origin_of(&CropName::parse(name).unwrap());
+        let origin = of("150312_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png");
+        assert_eq!((origin.day.as_str(), origin.sample.as_str(), origin.fov.as_str()), ("2015-03-12", "m610", "s19"));
         assert_eq!(origin.time_index, 139, "start 60 + frame 80 - 1");
-        for wrong in
-            ["a.png", "150312_m610_s19_t60_x1_y2_t184_t7Ready_f00125.png", "150312_m610_s19_t60_x1_y2_t184_f1.png"]
-        {
-            assert_eq!(origin_of(wrong), None, "{wrong}");
-        }
+        let processed = of("22-Feb-2018_m610_s19_t60_x1999_y675_t184_t7Ready_f00080.png");
+        assert_eq!(processed.day, "unknown", "a day of processing is no day of the experiment");
     }
 
     #[test]
     fn halving_averages_two_by_two() {
         assert_eq!(halved(&[0.0, 1.0, 0.5, 0.5, 1.0, 0.0, 0.5, 0.5], 4), [0.5, 0.5]);
-    }
-
-    #[test]
-    fn label_tables_are_read_strictly() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("labels.csv");
-        fs::write(&path, "sample,class\nM481,high # PDX\n\nm610,low\n").unwrap();
-        let labels = read_labels(&path).unwrap();
-        assert_eq!(labels.into_iter().collect::<Vec<_>>(), [("m481".to_owned(), true), ("m610".to_owned(), false)]);
-        fs::write(&path, "m481,High\n").unwrap();
-        assert_eq!(read_labels(&path).unwrap_err().code(), "dataset_label");
     }
 }

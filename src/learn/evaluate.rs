@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod cells_needed;
+pub mod clustered;
 pub mod permutation;
 pub mod roc;
 

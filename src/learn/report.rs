@@ -9,7 +9,7 @@ mod plot;
 
 use super::evaluate::batch::Clustering;
 use super::evaluate::cells_needed::Point;
-use super::evaluate::permutation::Permutation;
+use super::evaluate::permutation::{Permutation, sign_test};
 use super::evaluate::roc::Estimate;
 use crate::markup::escaped;
 use std::collections::BTreeMap;
@@ -26,8 +26,8 @@ pub struct Row {
     pub cell: Estimate,
     /// Area per sample.
     pub sample: Estimate,
-    /// Share of right calls from 20 cells, drawn by field of view.
-    pub call: Estimate,
+    /// Share of right calls from 20 cells, drawn by field of view, where samples on days have so many.
+    pub call: Option<Point>,
     /// Clustering of the features by day, where it was measured.
     pub clustering: Option<Clustering>,
 }
@@ -80,6 +80,8 @@ pub struct Findings {
     pub simulated: bool,
     /// Best area per cell that anyone can reach, when it is known.
     pub bayes_auc: Option<f64>,
+    /// Best share of right calls from 20 cells that anyone can reach, when it is known.
+    pub best_calls: Option<f64>,
     /// All ways, the bundle's own first.
     pub rows: Vec<Row>,
     /// Every fold.
@@ -128,9 +130,9 @@ pub fn html(findings: &Findings) -> String {
     add(&areas(findings));
     add(
         "<h2>How many cells a call needs</h2><p class=\"note\">Share of right calls from the mean of so many held-out cells, \
-         drawn with replacement 1,000 times per sample and day; a call is high when the mean logit is above 0. By cell: each \
-         on its own. By field of view: whole fields, as a microscope gives them; what cells of a field and day share, more \
-         of them cannot remove.</p>",
+         drawn 1,000 times per sample and day, no cell twice in one call; a call is high when the mean logit is above 0. By \
+         cell: each on its own. By field of view: whole fields, as a microscope gives them; what cells of a field and day \
+         share, more of them cannot remove. A curve ends where no sample on a day has so many cells.</p>",
     );
     add(&plot::curves(&findings.curves));
     add("<h2>Folds</h2><p class=\"note\">Each sample is held out once, with every day on which it was imaged: the \
@@ -177,12 +179,12 @@ fn areas(findings: &Findings) -> String {
         let (ch, db) = row.clustering.map_or((String::new(), String::new()), |clustering| {
             (format!("{:.1}", clustering.calinski_harabasz), format!("{:.1}", clustering.davies_bouldin))
         });
-        let cells = [estimate(row.frame), estimate(row.cell), estimate(row.sample), estimate(row.call), ch, db];
+        let cells = [estimate(row.frame), estimate(row.cell), estimate(row.sample), call(row.call), ch, db];
         let cells: String = cells.iter().fold(String::new(), |all, cell| all + "<td>" + cell + "</td>");
         let _ = write!(text, "<tr><td>{}</td>{cells}</tr>", escaped(&row.name));
     }
     text.push_str(
-        "</table><p class=\"note\">In brackets: 95 % interval, resampling whole samples on days (per sample: samples). \
+        "</table><p class=\"note\">In brackets: 95 % interval, for samples and days that are drawn anew (per sample: samples). \
          Per sample: mean logit of its cells. CH (Calinski-Harabasz): lower means less clustered by day; DB \
          (Davies-Bouldin): higher.</p>",
     );
@@ -191,9 +193,13 @@ fn areas(findings: &Findings) -> String {
         let _ = write!(
             text,
             "<p>From the true hallmarks of one cell the best possible area per cell is {bayes:.3}; the bundle reaches \
-             {:.3}, which is {share:.2} of it.</p>",
+             {:.3}, which is {share:.2} of it.",
             row.cell.value
         );
+        if let Some(best) = findings.best_calls {
+            let _ = write!(text, " From those of 20 cells {best:.3} of the calls would be right.");
+        }
+        text.push_str("</p>");
     }
     text
 }
@@ -215,7 +221,15 @@ fn folds(findings: &Findings) -> String {
             escaped(&fold.days.join(", "))
         );
     }
-    text + "</table>"
+    let right = findings.folds.iter().filter(|fold| (fold.mean_score > 0.5) == fold.high).count();
+    let all = findings.folds.len();
+    let p = sign_test(right, all);
+    let _ = write!(
+        text,
+        "</table><p>{right} of {all} samples fall on their right side (mean score above or below one half); tossed coins \
+         would do as well with probability {p:.4} (sign test).</p>"
+    );
+    text
 }
 
 fn permuted(permutation: &Permutation) -> String {
@@ -228,6 +242,10 @@ fn permuted(permutation: &Permutation) -> String {
         1.0 / (permutation.exchanged.len().max(1) as f64),
         plot::histogram(&permutation.exchanged, permutation.auc)
     )
+}
+
+fn call(point: Option<Point>) -> String {
+    point.map_or_else(|| "too few cells".to_owned(), |point| estimate(point.right))
 }
 
 fn estimate(estimate: Estimate) -> String {
@@ -247,12 +265,13 @@ mod tests {
             data: "cells".to_owned(),
             simulated: true,
             bayes_auc: Some(0.75),
+            best_calls: Some(0.98),
             rows: vec![Row {
                 name: "bundle".to_owned(),
                 frame: point,
                 cell: point,
                 sample: point,
-                call: point,
+                call: Some(Point { cells: 20, right: point, clusters: 24 }),
                 clustering: Some(Clustering { davies_bouldin: 5.0, calinski_harabasz: 7.0 }),
             }],
             folds: vec![Fold {
@@ -265,7 +284,7 @@ mod tests {
             }],
             curves: vec![(
                 "by cell".to_owned(),
-                vec![Point { cells: 1, right: point }, Point { cells: 20, right: point }],
+                [1, 20].map(|cells| Point { cells, right: point, clusters: 24 }).to_vec(),
             )],
             calibration: vec![(0.3, 0.25, 10), (0.7, 0.8, 12)],
             permutation: Some(Permutation { auc: 0.7, exchanged: vec![0.4, 0.5, 0.7], p_value: 0.333, complete: true }),
@@ -279,6 +298,7 @@ mod tests {
         };
         let page = html(&findings);
         assert!(page.contains("a &lt;model&gt;") && page.contains("not a diagnostic") && page.contains("0.93 of it"));
+        assert!(page.contains("1 of 1 samples fall on their right side"));
         assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
         for tag in ["svg", "table", "p", "h2", "text"] {
             let count = |what: String| page.matches(&what).count();

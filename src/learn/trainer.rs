@@ -263,8 +263,12 @@ mod tests {
     use crate::learn::dataset::Origin;
 
     fn material() -> (Pictures, Vec<usize>, Vec<usize>) {
+        (pictures(14), (0..10).collect(), (10..14).collect())
+    }
+
+    fn pictures(count: usize) -> Pictures {
         let mut pictures = Pictures::new(128);
-        for (n, crop) in synthetic_crops(14, 1).iter().enumerate() {
+        for (n, crop) in synthetic_crops(count, 1).iter().enumerate() {
             let origin = Origin {
                 day: "d".to_owned(),
                 sample: "s".to_owned(),
@@ -275,7 +279,7 @@ mod tests {
             };
             pictures.push(crop, origin);
         }
-        (pictures, (0..10).collect(), (10..14).collect())
+        pictures
     }
 
     fn settings(epochs: usize) -> TrainSettings {
@@ -307,6 +311,24 @@ mod tests {
         let resumed = train(half, material, &settings(4), None, |_, _, _, _| ()).unwrap();
         assert_eq!(resumed.history, whole.history);
         assert!(resumed == whole, "weights, Adam's memory and running moments");
+    }
+
+    #[test]
+    fn descriptors_of_the_training_set_have_mean_0_and_spread_1() {
+        let pictures = pictures(64);
+        let (training, held_out): (Vec<usize>, Vec<usize>) = ((0..60).collect(), (60..64).collect());
+        let material = Material { pictures: &pictures, training: &training, held_out: &held_out };
+        let settings = TrainSettings { batch: 30, ..settings(3) };
+        let net = Autoencoder::new(AutoencoderSpec::new(2, 2).unwrap(), 3);
+        let mut net = train(State::new(net), material, &settings, None, |_, _, _, _| ()).unwrap().net;
+        settle(&mut net, material, &settings);
+        let latents = net.describe(&pictures, &training);
+        for feature in 0..LATENT_LEN {
+            let of = || latents.iter().map(|latent| f64::from(latent[feature]));
+            let mean = of().sum::<f64>() / 60.0;
+            let spread = (of().map(|value| (value - mean).powi(2)).sum::<f64>() / 59.0).sqrt();
+            assert!(mean.abs() < 0.1 && (spread - 1.0).abs() < 0.1, "feature {feature}: {mean} {spread}");
+        }
     }
 
     #[test]

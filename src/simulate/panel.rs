@@ -121,6 +121,24 @@ impl Panel {
         let (high, low) = (of_class(Class::High), of_class(Class::Low));
         auc(&high, &low)
     }
+
+    /// The best that a call can be: share of right calls from the mean of `cells` cells' true hallmarks over a whole film,
+    /// every tumour on each of its days weighing the same, from `calls` calls of each. What a tumour or a day moves is in it.
+    pub fn best_calls(&self, cells: usize, calls: usize, seed: u64) -> f64 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let (mut right, mut all) = (0_usize, 0_usize);
+        for (d, t) in self.pairs() {
+            let (Some(tumour), Some(day)) = (self.tumours.get(t), self.days.get(d)) else { continue };
+            let mut law = tumour.efficiency;
+            law.mean += day.efficiency_shift;
+            for _ in 0..calls {
+                let sum: f64 = (0..cells).map(|_| seen_over_film(&law, &mut rng)).sum();
+                right += usize::from((sum > 0.0) == (tumour.class == Class::High));
+                all += 1;
+            }
+        }
+        right as f64 / all.max(1) as f64
+    }
 }
 
 /// One field of view of the panel.
@@ -220,6 +238,16 @@ mod tests {
         let auc = Panel::new(1).bayes_auc(60_000, 2);
         println!("Bayes AUC of the panel, one cell: {auc:.4}");
         assert!((0.74..=0.76).contains(&auc), "{auc}");
+    }
+
+    #[test]
+    fn twenty_cells_say_much_but_not_all() {
+        let calls: Vec<f64> = [1, 5, 20].iter().map(|&cells| Panel::new(1).best_calls(cells, 400, 2)).collect();
+        println!("best share of right calls from 1, 5 and 20 cells: {calls:.4?}");
+        // d' = 0.954: Phi(d' sqrt k / 2) for k = 1, 5, 20, less what tumours and days move.
+        for (found, alone) in calls.iter().zip([0.683, 0.857, 0.984]) {
+            assert!((alone - 0.02..=alone + 0.01).contains(found), "{calls:?}");
+        }
     }
 
     #[test]

@@ -121,6 +121,7 @@ pub fn every_statement() -> impl Iterator<Item = (&'static str, &'static str)> {
         super::alerts::ALL,
         super::calls::ALL,
         super::facts::ALL,
+        super::places::ALL,
         super::probe::ALL,
         super::series::ALL,
         super::stored::ALL,

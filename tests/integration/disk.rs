@@ -18,11 +18,12 @@ impl SmallDisk {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("disk");
         fs::create_dir(&folder).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "cytowatch-test"]).arg(&folder).output();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "cytowatch-test"]).arg(&folder).output();
         match mounted {
             Ok(output) if output.status.success() => Some(Self { folder, _parent: parent }),
             _ => {
-                println!("skipped: a small disk cannot be mounted here (that takes root)");
+                eprintln!("skipped: a small disk cannot be mounted here (that takes root)");
                 None
             }
         }

@@ -29,6 +29,7 @@ mod api;
 mod broken;
 mod browser;
 mod disk;
+mod embed;
 mod explain;
 mod health;
 mod infer;
@@ -41,4 +42,6 @@ mod server;
 mod session;
 mod stop;
 mod support;
+#[cfg(feature = "learn")]
+mod train;
 mod watching;

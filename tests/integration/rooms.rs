@@ -17,13 +17,14 @@ const ARROWS: [(&str, &[&str]); 8] = [
 ];
 
 /// Libraries that decide how something is done, and the one file or folder that knows them.
-const DOORS: [(&str, &str); 19] = [
+const DOORS: [(&str, &str); 20] = [
     ("ort", "infer/onnx"),
     ("rten", "infer/builtin"),
     ("rten_tensor", "infer/builtin"),
     ("prost", "infer/onnx_graph"),
     ("serde_saphyr", "infer/bundle"),
     ("notify", "watch/hint"),
+    ("image", "picture"),
     ("openreadout_core", "frame/read"),
     ("openreadout_tiff", "frame/read"),
     ("lsap", "track/assignment"),

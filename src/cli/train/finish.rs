@@ -2,7 +2,9 @@
 
 use super::{Args, training};
 use crate::cells::{CROP_SIDE_PX, Crop};
-use crate::cli::say;
+use crate::cli::{model, say};
+use crate::evaluate::detector::Detector;
+use crate::infer::InferSettings;
 use crate::infer::builtin::Builtin;
 use crate::infer::bundle::{self, Author, CropRule, Draft, Facts, Measured, TestTensors, Training};
 use crate::infer::engine::Engine as _;
@@ -12,18 +14,37 @@ use crate::learn::bundle::{
     calibrated, cells_of, describe, features, limits, measured, reconstruction_errors, statistics, withheld_share,
 };
 use crate::learn::dataset::Pictures;
+use crate::learn::discriminant::Linear;
+use crate::learn::evaluate::cells_needed::CALL_CELLS;
 use crate::learn::evaluate::{self, roc, score_with};
+use crate::learn::guard::FramesPlan;
 use crate::learn::sketch;
 use crate::learn::trainer::{self, Material, State, TrainSettings};
 use crate::simulate::Panel;
+use crate::units::PixelSize;
 use anyhow::{Context as _, ensure};
+use std::path::Path;
 
 /// Cells of each class from which the panel's best possible AUC is computed.
 const BAYES_CELLS: usize = 60_000;
+/// Calls on each sample and day from which the best possible share of right ones is computed.
+const BEST_CALLS: usize = 2_000;
+/// Standard errors by which the discriminant of a fold draws class differences towards zero.
+const THRESHOLD: f64 = 3.0;
+/// Fields per day and tumour on whose whole frames the limits on a cell's surroundings are fitted.
+const GUARD_FOVS: usize = 2;
+/// How cells are found there: as the daemon does by default.
+const FINDER: &str = "auto";
 /// Largest difference between the exported networks and the trainer's own.
 const EXPORT_TOLERANCE: f32 = 1e-4;
 
-pub(super) fn write(args: &Args, state: State, material: Material<'_>, settings: &TrainSettings) -> anyhow::Result<()> {
+/// Writes the bundle of the trained network; `pixel_size` is that of the frames it was trained on.
+pub(super) fn write(
+    args: &Args,
+    state: State,
+    material: Material<'_>,
+    (settings, pixel_size): (&TrainSettings, PixelSize),
+) -> anyhow::Result<()> {
     let mut net = state.best;
     trainer::settle(&mut net, material, settings);
     let pictures = material.pictures;
@@ -42,13 +63,13 @@ pub(super) fn write(args: &Args, state: State, material: Material<'_>, settings:
     let mut facts = Facts {
         software_version: env!("CARGO_PKG_VERSION").to_owned(),
         network: Some(net.spec()),
-        crop: CropRule::default(),
+        crop: CropRule { pixel_size_um: pixel_size.um(), ..CropRule::default() },
         latent: statistics,
         discriminant: rule.clone().into_bundle().context("the discriminant is not on 56 features")?,
         validity,
         training: Training {
             data: data(args),
-            simulated: args.crops.is_none(),
+            simulated: is_simulated(args),
             split: SPLIT.to_owned(),
             crop_count: material.training.len() as u64,
             cell_count: training.len() as u64,
@@ -57,29 +78,15 @@ pub(super) fn write(args: &Args, state: State, material: Material<'_>, settings:
         measured: Vec::new(),
     };
     let mut notes = String::new();
-    if args.crops.is_none() {
-        let plan = training::test_plan(args);
-        ensure!(!args.panels.contains(&plan.seed), "panel {} is trained on: measure on another", plan.seed);
-        let test = Pictures::of_panels(&[plan], pictures.side_px())?;
-        let test_latents = describe(&net, &test);
-        let cells = evaluate::pool(test.origins(), &features(&test_latents));
-        facts.measured = measured(&score_with(&rule, &cells), HELD_OUT);
-        let bayes = Panel::new(args.test_panel).bayes_auc(BAYES_CELLS, 2);
-        let test_errors = reconstruction_errors(&net, &test, &test_latents);
-        let (shares, all) = withheld_share(&facts, &test, (&test_latents, &test_errors))?;
-        let shares: Vec<String> = shares.iter().map(|(why, share)| format!("{why} {:.2} %", 100.0 * share)).collect();
-        notes = format!(
-            "Measured on {} cells of panel {}, {} pictures of each. The best AUC per cell that anyone can reach there is \
-             {bayes:.3}. Of its pictures {:.2} % would be withheld: {}.\n",
-            cells.len(),
-            args.test_panel,
-            args.test_time_points,
-            100.0 * all,
-            shares.join(", ")
-        );
-        for line in facts.measured.iter().map(line).chain([notes.trim().to_owned()]) {
-            say(&line)?;
-        }
+    if is_simulated(args) {
+        notes = on_another_panel(args, &net, &rule, &mut facts)?;
+    } else if args.label_weight <= 0.0 {
+        // The network has not seen a label; what it has seen of the pictures it may keep.
+        let all = evaluate::pool(pictures.origins(), &all);
+        facts.measured = measured(&evaluate::leave_each_out_with(&all, evaluate::unchanged, THRESHOLD)?, FOLDS);
+    }
+    for line in facts.measured.iter().map(line).chain(notes.lines().map(str::to_owned)) {
+        say(&line)?;
     }
     let (encoder, decoder) = net.weights();
     let encoder = onnx_graph::encoder(net.spec(), &encoder)?;
@@ -100,16 +107,49 @@ pub(super) fn write(args: &Args, state: State, material: Material<'_>, settings:
     };
     bundle::write(&args.out, &draft)?;
     let picture = args.out.with_extension("training.png");
-    sketch::draw(&net, pictures, material.held_out, &state.history).save(&picture).context("write the picture")?;
+    let drawn = sketch::png(&net, pictures, material.held_out, &state.history)?;
+    std::fs::write(&picture, drawn).with_context(|| format!("write {}", picture.display()))?;
+    if is_simulated(args) {
+        // Other fields of the panels that were trained on.
+        let plan = |panel: &u64| FramesPlan { panel: *panel, fovs: GUARD_FOVS, time_points: 2, stride: 60 };
+        let plans: Vec<FramesPlan> = args.panels.iter().map(plan).collect();
+        model::fit_guard(&args.out, &plans, &Detector::open(Path::new(FINDER), &InferSettings::default())?)?;
+    }
     say(&format!("bundle    {}", args.out.display()))?;
     say(&format!("picture   {}", picture.display()))?;
     Ok(())
+}
+
+/// Measures on a panel of its own, puts the figures into `facts`, and gives the model card's notes on it.
+fn on_another_panel(args: &Args, net: &Autoencoder, rule: &Linear, facts: &mut Facts) -> anyhow::Result<String> {
+    let plan = training::test_plan(args);
+    let test = Pictures::of_panels(&[plan], net.spec().working_side_px())?;
+    let latents = describe(net, &test);
+    let cells = evaluate::pool(test.origins(), &features(&latents));
+    facts.measured = measured(&score_with(rule, &cells), HELD_OUT);
+    let panel = Panel::new(plan.seed);
+    let (bayes, calls) = (panel.bayes_auc(BAYES_CELLS, 2), panel.best_calls(CALL_CELLS, BEST_CALLS, 2));
+    let errors = reconstruction_errors(net, &test, &latents);
+    let (shares, all) = withheld_share(facts, &test, (&latents, &errors))?;
+    let shares: Vec<String> = shares.iter().map(|(why, share)| format!("{why} {:.2} %", 100.0 * share)).collect();
+    Ok(format!(
+        "Measured on {} cells of panel {}, {} pictures of each. From the true hallmarks of one cell the best AUC that anyone \
+         can reach there is {bayes:.3}, from those of {CALL_CELLS} cells {calls:.3} of the calls would be right. Of its \
+         pictures {:.2} % would be withheld: {}.\n",
+        cells.len(),
+        plan.seed,
+        plan.time_points,
+        100.0 * all,
+        shares.join(", ")
+    ))
 }
 
 const DESCRIPTION: &str = "Adversarial autoencoder and linear discriminant for label-free phase-contrast crops of single \
     cells, trained on simulated cells. Not a diagnostic.";
 const SPLIT: &str = "autoencoder and discriminant on the first fields of view of every day and tumour; early stop and \
     distance limit on the last fields";
+const FOLDS: &str = "one sample and its days at a time, by a discriminant fitted on the others; the network has seen all \
+    pictures, but no label";
 const HELD_OUT: &str = "all tumours and days: measured on another simulated panel";
 
 /// A held-out crop and what the exported networks make of it, which must be what the trainer's own make of it.
@@ -146,10 +186,15 @@ fn whole(picture: &[f32], side: usize) -> Option<Crop> {
     Crop::new((0..CROP_SIDE_PX * CROP_SIDE_PX).map(pixel).collect())
 }
 
+fn is_simulated(args: &Args) -> bool {
+    args.crops.is_none() && args.database.is_none()
+}
+
 fn data(args: &Args) -> String {
-    match &args.crops {
-        Some(_) => "crops of labelled samples".to_owned(),
-        None => format!(
+    match (&args.crops, &args.database) {
+        (Some(_), _) => "crops of labelled samples".to_owned(),
+        (None, Some(_)) => format!("followed cells of labelled samples, at most {} crops of each", args.per_cell),
+        (None, None) => format!(
             "simulated cells: {} panels of 8 tumours over 6 days each (seeds {}), {} fields per day and tumour, {} time \
              points {} minutes apart",
             args.panels.len(),
@@ -183,8 +228,7 @@ fn card(args: &Args, facts: &Facts, notes: &str) -> String {
         "# {}\n\n{warning}\n\nCrop of a phase-contrast frame (70.5 um, 256 x 256, each scaled from its darkest to its \
          brightest pixel) -> descriptor of 56 numbers -> score of metastatic efficiency, 0..1, high = 1.\n\n\
          ## Training\n\n{}; {} crops of {} cells. Split: {}.\n\nMade by\n\n```\n{}\n```\n\n\
-         ## Validation\n\n{lines}\n{notes}\nIntervals are 95 %, by bootstrap over samples on days (per sample: over \
-         samples).\n\n## Limits\n\nScores of crops farther from the training set than {:.2} (Mahalanobis distance of the \
+         ## Validation\n\n{lines}\n{notes}\nIntervals are 95 %, for samples and days drawn anew (per sample: samples).\n\n## Limits\n\nScores of crops farther from the training set than {:.2} (Mahalanobis distance of the \
          descriptor) are withheld. Cells of another objective, pixel size, modality or kind of cell are outside what it \
          was trained on.\n",
         args.name,

@@ -1,17 +1,19 @@
 //! What `cytowatch train` does when it was built to train.
 
 use super::Args;
-use super::finish;
+use super::{finish, stored};
 use crate::cli::say;
 use crate::infer::architecture::AutoencoderSpec;
 use crate::learn::autoencoder::{Autoencoder, Losses};
 use crate::learn::checkpoint;
-use crate::learn::dataset::{self, PanelPlan, Pictures};
+use crate::learn::dataset::{Origin, PanelPlan, Pictures, labels};
 use crate::learn::guides;
 use crate::learn::split;
 use crate::learn::trainer::{self, Material, State, TrainSettings};
-use anyhow::bail;
+use crate::units::PixelSize;
+use anyhow::{Context as _, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -20,10 +22,16 @@ const FILM_MIN: usize = 120;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let spec = AutoencoderSpec::new(args.width, args.downsample)?;
+    ensure!(
+        args.database.is_some() || args.crops.is_some() || !args.panels.contains(&args.test_panel),
+        "panel {} is trained on: measure on another (--test-panel)",
+        args.test_panel
+    );
     let began = Instant::now();
-    let pictures = pictures(args, spec)?;
+    let (pictures, pixel_size) = pictures(args, spec)?;
     say(&format!("pictures  {} in {:.0} s", pictures.len(), began.elapsed().as_secs_f64()))?;
     let split = split::by_fov(pictures.origins(), 0.15)?;
+    foldable(&pictures, &split)?;
     let material = Material { pictures: &pictures, training: &split.training, held_out: &split.held_out };
     let settings = settings(args);
     let path = args.checkpoint.clone().unwrap_or_else(|| beside(args));
@@ -35,9 +43,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }
         state
     } else {
-        let readout = args.tie_hallmarks.then(|| guides::readout(material)).flatten();
+        let readout = args.tie_hallmarks.then(|| guides::readout(material, args.day_weight)).flatten();
         if args.tie_hallmarks && readout.is_none() {
-            bail!("too few pictures have measurable hallmarks: leave out --tie-hallmarks, or give more pictures");
+            bail!("too few pictures have measurable hallmarks: say --tie-hallmarks=false, or give more pictures");
         }
         State::new(Autoencoder::new(spec, args.seed).tied_to(readout))
     };
@@ -58,15 +66,37 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
             epoch.held_out
         ))?;
     }
-    finish::write(args, state, material, &settings)
+    finish::write(args, state, material, (&settings, pixel_size))
 }
 
-fn pictures(args: &Args, spec: AutoencoderSpec) -> anyhow::Result<Pictures> {
+/// The pictures, and the pixel size of the frames that they were cut from.
+fn pictures(args: &Args, spec: AutoencoderSpec) -> anyhow::Result<(Pictures, PixelSize)> {
     let side = spec.working_side_px();
-    Ok(match (&args.crops, &args.labels) {
-        (Some(folder), Some(labels)) => Pictures::of_folder(folder, &dataset::read_labels(labels)?, side)?,
-        _ => Pictures::of_panels(&plans(args), side)?,
-    })
+    match (&args.database, &args.crops, &args.labels) {
+        (Some(database), _, _) => stored::pictures(args, database, side),
+        (None, Some(folder), Some(table)) => {
+            let labels = labels::read(table)?;
+            let pictures = Pictures::of_folder(folder, &labels, side)?;
+            labels::check(&labels, pictures.origins())?;
+            Ok((pictures, PixelSize::PAPER))
+        }
+        _ => Ok((Pictures::of_panels(&plans(args), side)?, PixelSize::PAPER)),
+    }
+}
+
+/// Checks, before hours of training, that the discriminant can be fitted and calibrated on what is there: every labelled
+/// sample is left out once with its days, and both classes must remain.
+fn foldable(pictures: &Pictures, split: &split::Split) -> anyhow::Result<()> {
+    let of_training = split.training.iter().filter_map(|index| pictures.origins().get(*index));
+    let labelled: Vec<Origin> = of_training.filter(|origin| origin.high.is_some()).cloned().collect();
+    let samples: BTreeSet<&str> = labelled.iter().map(|origin| origin.sample.as_str()).collect();
+    ensure!(!samples.is_empty(), "no picture that is trained on is of a labelled sample");
+    for sample in samples {
+        split::leave_out(&labelled, sample).with_context(|| {
+            format!("the discriminant is calibrated by leaving out each sample with its days, but without {sample}")
+        })?;
+    }
+    Ok(())
 }
 
 fn plans(args: &Args) -> Vec<PanelPlan> {

@@ -108,22 +108,3 @@ fn the_descriptor_carries_the_picture() {
     println!("same for all {flat:.4}, floor {floor:.4}, reached {last:.4}");
     assert!(last < flat - 0.5 * (flat - floor), "same for all {flat}, floor {floor}, reached {last}");
 }
-
-#[test]
-#[ignore = "a measurement"]
-fn speed() {
-    for (width, downsample, count) in [(16, 2, 50)] {
-        let spec = AutoencoderSpec::new(width, downsample).unwrap();
-        let pictures = discs(count, spec.working_side_px());
-        let mut net = Autoencoder::new(spec, 7);
-        net.step(batch(&pictures, &noise(count)), SETTINGS);
-        let start = std::time::Instant::now();
-        for _ in 0..5 {
-            net.step(batch(&pictures, &noise(count)), SETTINGS);
-        }
-        println!(
-            "width {width} downsample {downsample}: {:.1} samples/s",
-            5.0 * count as f64 / start.elapsed().as_secs_f64()
-        );
-    }
-}

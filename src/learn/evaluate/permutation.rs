@@ -1,7 +1,8 @@
 //! Would shuffled labels do as well?
 //!
 //! The labels of whole samples are exchanged, because the sample is what bears the label; with few samples all exchanges
-//! are tried. The smallest possible p-value is one over their number, and no smaller one is honest.
+//! are tried. The smallest possible p-value is one over their number, and no smaller one is honest. The same holds for
+//! "all samples fell on their right side": [`sign_test`].
 
 use super::{CellFeatures, leave_each_out, roc, samples, unchanged};
 use rand::SeedableRng as _;
@@ -47,6 +48,19 @@ pub fn test(cells: &[CellFeatures], seed: u64) -> Option<Permutation> {
     Some(Permutation { auc, exchanged, p_value, complete })
 }
 
+/// The chance that `right` or more of `count` samples fall on their right side when each side is a coin's.
+pub fn sign_test(right: usize, count: usize) -> f64 {
+    // Every way to choose is counted up from the one before it: n over k+1 is n over k times (n - k) / (k + 1).
+    let (mut ways, mut all) = (1.0, 0.0);
+    for k in 0..=count {
+        if k >= right {
+            all += ways;
+        }
+        ways *= (count - k) as f64 / (k + 1) as f64;
+    }
+    all / 2.0_f64.powi(i32::try_from(count).unwrap_or(i32::MAX))
+}
+
 /// The area per cell when the samples bear `labels`; `None` when a fold then lacks a class.
 fn with_labels(cells: &[CellFeatures], names: &[String], labels: &[bool]) -> Option<f64> {
     let labels: BTreeMap<&str, bool> = names.iter().map(String::as_str).zip(labels.iter().copied()).collect();
@@ -87,6 +101,15 @@ mod tests {
         let all = arrangements(8, 4);
         assert_eq!(all.len(), 70);
         assert!(all.iter().all(|labels| labels.iter().filter(|label| **label).count() == 4));
+    }
+
+    #[test]
+    fn no_sample_level_figure_is_smaller_than_honest() {
+        // Method.md 8 and 13: seven samples of seven, and three against four.
+        assert!((sign_test(7, 7) - 0.0078).abs() < 5e-5, "{}", sign_test(7, 7));
+        assert!((sign_test(0, 7) - 1.0).abs() < 1e-12);
+        assert!((sign_test(6, 8) - 37.0 / 256.0).abs() < 1e-12, "28 + 8 + 1 of 256");
+        assert_eq!(arrangements(7, 3).len(), 35, "p of 3 against 4 is 0.029 at least");
     }
 
     #[test]

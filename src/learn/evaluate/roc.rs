@@ -1,32 +1,18 @@
-//! Areas under the receiver operating curve, with intervals.
-//!
-//! The interval resamples whole clusters (a sample on a day), because pictures of one sample and day share their tumour,
-//! their light and their focus; the classes are resampled apart, so that both are always there. A dozen clusters resampled
-//! spread too little: the interval is widened on the log odds by Student's factor, after which it covers the truth as often
-//! as it says (a test counts).
+//! Areas under the receiver operating curve, with intervals that know what cells share: see [`clustered`].
 
 use super::Scored;
-use rand::RngExt as _;
-use rand::SeedableRng as _;
-use rand_chacha::ChaCha8Rng;
+use super::clustered::{self, Influence};
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Resamples of a bootstrap.
-const RESAMPLES: usize = 1000;
-/// 97.5th percentile of the normal distribution.
-const NORMAL_975: f64 = 1.959_964;
-/// Shares this near 0 or 1 are taken for it when log odds are formed.
-const SMALLEST: f64 = 1e-4;
 
 /// An estimate and the ends of its 95 % interval.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {
     /// The estimate.
     pub value: f64,
-    /// 2.5th percentile of the resamples.
+    /// The interval's lower end.
     pub low: f64,
-    /// 97.5th percentile.
+    /// Its upper end.
     pub high: f64,
 }
 
@@ -61,86 +47,57 @@ pub fn of_cells(scored: &[Scored]) -> f64 {
     auc(&scored.iter().map(|cell| (cell.logit, cell.high)).collect::<Vec<_>>())
 }
 
-/// The area per `unit` with its interval from resampled clusters: samples on days, for [`Unit::Sample`] samples.
-pub fn estimate(scored: &[Scored], unit: Unit, seed: u64) -> Estimate {
-    let mut clusters: BTreeMap<(bool, String), Vec<&Scored>> = BTreeMap::new();
+/// The area per `unit` with its interval.
+pub fn estimate(scored: &[Scored], unit: Unit) -> Estimate {
+    let mut groups: BTreeMap<(bool, &str, &str), Vec<&Scored>> = BTreeMap::new();
     for cell in scored {
-        let Origin { sample, day } = Origin::of(cell);
-        let name = if unit == Unit::Sample { sample } else { format!("{sample} {day}") };
-        clusters.entry((cell.high, name)).or_default().push(cell);
+        // A sample's mean is over all its days.
+        let day = if unit == Unit::Sample { "" } else { cell.origin.day.as_str() };
+        groups.entry((cell.high, &cell.origin.sample, day)).or_default().push(cell);
     }
-    let cases: Vec<(bool, Vec<(f64, bool)>)> =
-        clusters.into_iter().map(|((high, _), cells)| (high, of_cluster(&cells, unit))).collect();
-    let of_class = |class: bool| cases.iter().filter(|c| c.0 == class).map(|c| c.1.as_slice()).collect::<Vec<_>>();
-    let classes = [of_class(true), of_class(false)];
-    let whole: Vec<(f64, bool)> = cases.iter().flat_map(|c| c.1.iter().copied()).collect();
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let resample = |_| {
-        let mut drawn = Vec::with_capacity(whole.len());
-        for class in &classes {
-            for _ in 0..class.len() {
-                drawn.extend(class.get(rng.random_range(0..class.len())).copied().unwrap_or_default());
-            }
-        }
-        auc(&drawn)
+    let scores: Vec<_> = groups.into_iter().map(|(name, cells)| (name, of_group(&cells, unit))).collect();
+    let of_class = |class: bool| -> Vec<f64> {
+        let mut all: Vec<f64> = scores.iter().filter(|group| group.0.0 == class).flat_map(|g| g.1.clone()).collect();
+        all.sort_by(f64::total_cmp);
+        all
     };
-    let plain = interval(auc(&whole), (0..RESAMPLES).map(resample).collect());
-    widened(plain, classes.iter().map(Vec::len).min().unwrap_or(0))
-}
-
-/// `estimate` with its interval stretched about it, on the log odds, for `clusters` resampled clusters.
-fn widened(estimate: Estimate, clusters: usize) -> Estimate {
-    if clusters < 2 {
-        return estimate;
+    let (high, low) = (of_class(true), of_class(false));
+    if high.is_empty() || low.is_empty() {
+        return Estimate { value: 0.5, low: 0.0, high: 1.0 };
     }
-    let (count, freedom) = (clusters as f64, clusters as f64 - 1.0);
-    let z = NORMAL_975;
-    // Student's 97.5th percentile by Cornish and Fisher's expansion; within 1 % from four degrees of freedom on.
-    let t = z
-        + (z.powi(3) + z) / (4.0 * freedom)
-        + (5.0 * z.powi(5) + 16.0 * z.powi(3) + 3.0 * z) / (96.0 * freedom * freedom);
-    let factor = t / z * (count / freedom).sqrt();
-    let odds =
-        |share: f64| (share.clamp(SMALLEST, 1.0 - SMALLEST) / (1.0 - share.clamp(SMALLEST, 1.0 - SMALLEST))).ln();
-    let middle = odds(estimate.value);
-    let stretched = |end: f64| 1.0 / (1.0 + (-(middle + factor * (odds(end) - middle))).exp());
-    Estimate {
-        value: estimate.value,
-        low: stretched(estimate.low).min(estimate.low),
-        high: stretched(estimate.high).max(estimate.high),
-    }
-}
-
-/// An estimate with the 2.5th and 97.5th percentile of its resamples.
-pub fn interval(value: f64, mut resamples: Vec<f64>) -> Estimate {
-    resamples.sort_by(f64::total_cmp);
-    let at = |share: f64| {
-        let index = (share * resamples.len().saturating_sub(1) as f64).round() as usize;
-        resamples.get(index).copied().unwrap_or(value)
+    let value = high.iter().map(|score| below(&low, *score)).sum::<f64>() / high.len() as f64;
+    // By how much one case moves the area: its share of wins less the area, divided among its class.
+    let by = |score: f64, class: bool| {
+        let wins = if class { below(&low, score) } else { 1.0 - below(&high, score) };
+        (wins - value) / if class { high.len() } else { low.len() } as f64
     };
-    Estimate { value, low: at(0.025), high: at(0.975) }
+    let least = |class: bool, all: &[f64]| {
+        let count = all.len() as f64;
+        all.iter().map(|score| by(*score, class).powi(2)).sum::<f64>() * count / (count - 1.0).max(1.0)
+    };
+    let influences: Vec<Influence<'_>> = scores
+        .iter()
+        .map(|((high, sample, day), scores)| Influence {
+            sample,
+            day,
+            high: *high,
+            by: scores.iter().map(|score| by(*score, *high)).sum(),
+        })
+        .collect();
+    clustered::estimate(value, &influences, least(true, &high) + least(false, &low))
 }
 
-/// What names a cell's cluster.
-struct Origin {
-    sample: String,
-    day: String,
+/// Share of `sorted` that lies below `score`, ties counting half.
+fn below(sorted: &[f64], score: f64) -> f64 {
+    let (less, up_to) = (sorted.partition_point(|it| *it < score), sorted.partition_point(|it| *it <= score));
+    f64::midpoint(less as f64, up_to as f64) / sorted.len() as f64
 }
 
-impl Origin {
-    fn of(cell: &Scored) -> Self {
-        Self { sample: cell.origin.sample.clone(), day: cell.origin.day.clone() }
-    }
-}
-
-fn of_cluster(cells: &[&Scored], unit: Unit) -> Vec<(f64, bool)> {
+fn of_group(cells: &[&Scored], unit: Unit) -> Vec<f64> {
     match unit {
-        Unit::Frame => cells.iter().flat_map(|c| c.frame_logits.iter().map(|logit| (*logit, c.high))).collect(),
-        Unit::Cell => cells.iter().map(|c| (c.logit, c.high)).collect(),
-        Unit::Sample => {
-            let mean = cells.iter().map(|c| c.logit).sum::<f64>() / cells.len().max(1) as f64;
-            cells.first().map(|c| (mean, c.high)).into_iter().collect()
-        }
+        Unit::Frame => cells.iter().flat_map(|c| c.frame_logits.iter().copied()).collect(),
+        Unit::Cell => cells.iter().map(|c| c.logit).collect(),
+        Unit::Sample => vec![cells.iter().map(|c| c.logit).sum::<f64>() / cells.len().max(1) as f64],
     }
 }
 
@@ -149,6 +106,10 @@ mod tests {
     use super::super::tests::panel;
     use super::super::{leave_each_out, unchanged};
     use super::*;
+    use crate::learn::dataset::Origin;
+    use rand::SeedableRng as _;
+    use rand_chacha::ChaCha8Rng;
+    use rand_distr::{Distribution as _, StandardNormal};
 
     #[test]
     fn ties_count_half_and_order_does_not_matter() {
@@ -157,24 +118,40 @@ mod tests {
         assert!((auc(&[(1.0, true)]) - 0.5).abs() < 1e-12, "one class only");
     }
 
-    /// 12 samples on days of each class, 12 cells each; logits one apart, with a shift of its own for every sample on a day.
-    fn clustered(shift: f64, rng: &mut ChaCha8Rng) -> Vec<Scored> {
-        let mut normal = || -> f64 { rand_distr::Distribution::sample(&rand_distr::StandardNormal, rng) };
+    /// What moves the logits of a day's cells, of a tumour's, of a tumour's on a day, beside the class: standard deviations,
+    /// and how far the tumours of a class are set apart on purpose.
+    #[derive(Debug, Clone, Copy)]
+    struct Moves {
+        day: f64,
+        tumour: f64,
+        both: f64,
+        apart: f64,
+    }
+
+    /// Cells as on the simulated panel: four tumours of each class over six days, two of each a day, 34 cells of each.
+    fn panel_of(moves: Moves, rng: &mut ChaCha8Rng) -> Vec<Scored> {
+        let mut normal = || -> f64 { StandardNormal.sample(rng) };
+        let apart = |tumour: usize| moves.apart * (2.0 * (tumour % 4) as f64 / 3.0 - 1.0);
+        let tumours: Vec<f64> = (0..8).map(|tumour| apart(tumour) + moves.tumour * normal()).collect();
         let mut all = Vec::new();
-        for cluster in 0..24 {
-            let high = cluster < 12;
-            let own = shift * normal();
-            for cell in 0..12 {
-                let logit = normal() + own + if high { 0.475 } else { -0.475 };
-                let origin = crate::learn::dataset::Origin {
-                    day: cluster.to_string(),
-                    sample: format!("s{cluster}"),
-                    fov: String::new(),
-                    cell: cell.to_string(),
-                    time_index: 0,
-                    high: Some(high),
-                };
-                all.push(Scored { origin, high, logit, frame_logits: vec![logit] });
+        for day in 0..6_usize {
+            let of_day = moves.day * normal();
+            for (place, high) in [(0, true), (1, true), (0, false), (1, false)] {
+                let at = (2 * day + place + day / 2) % 4;
+                let tumour = if high { at } else { 4 + (at + day) % 4 };
+                let mean = tumours[tumour] + of_day + moves.both * normal() + if high { 0.477 } else { -0.477 };
+                for cell in 0..34 {
+                    let logit = mean + normal();
+                    let origin = Origin {
+                        day: day.to_string(),
+                        sample: format!("m{tumour}"),
+                        fov: String::new(),
+                        cell: cell.to_string(),
+                        time_index: 0,
+                        high: Some(high),
+                    };
+                    all.push(Scored { origin, high, logit, frame_logits: vec![logit] });
+                }
             }
         }
         all
@@ -182,17 +159,29 @@ mod tests {
 
     #[test]
     fn intervals_cover_the_truth_as_often_as_they_say() {
-        let mut rng = ChaCha8Rng::seed_from_u64(9);
-        // Phi(0.95 / sqrt(2 (1 + shift^2)))
-        for (shift, truth) in [(0.0, 0.749_129), (0.3, 0.740_025)] {
-            let inside = (0..400)
-                .filter(|_| {
-                    let found = estimate(&clustered(shift, &mut rng), Unit::Cell, 1);
-                    (found.low..=found.high).contains(&truth)
-                })
-                .count();
-            println!("shift {shift}: {inside} of 400 intervals hold the truth");
-            assert!((372..=396).contains(&inside), "shift {shift}: {inside} of 400");
+        const PANELS: usize = 1500;
+        let none = Moves { day: 0.0, tumour: 0.0, both: 0.0, apart: 0.0 };
+        for moves in [
+            Moves { day: 0.05, ..none },
+            Moves { day: 0.1, both: 0.1, ..none },
+            Moves { day: 0.2, tumour: 0.05, both: 0.1, ..none },
+            Moves { day: 0.1, tumour: 0.1, both: 0.1, ..none },
+            Moves { day: 0.3, both: 0.15, ..none },
+            // The panel's own tumours and days, with a describer that adds a little on each of them.
+            Moves { day: 0.1, both: 0.05, apart: 0.07, ..none },
+        ] {
+            let mut rng = ChaCha8Rng::seed_from_u64(9);
+            let found: Vec<Estimate> = (0..PANELS).map(|_| estimate(&panel_of(moves, &mut rng), Unit::Cell)).collect();
+            let mean = |of: &dyn Fn(&Estimate) -> f64| found.iter().map(of).sum::<f64>() / PANELS as f64;
+            let truth = mean(&|it| it.value);
+            let share = mean(&|it| f64::from(u8::from((it.low..=it.high).contains(&truth))));
+            let wide = mean(&|it| it.high - it.low);
+            println!(
+                "{moves:?}: truth {truth:.3}, {:.1} % of {PANELS} intervals hold it, {wide:.3} wide",
+                100.0 * share
+            );
+            // 95 +- 2, and one standard deviation of the count itself, 0.5.
+            assert!((0.93..=0.975).contains(&share), "{moves:?}: {share}");
         }
     }
 
@@ -201,10 +190,11 @@ mod tests {
         let mut inside = 0;
         for seed in 0..20 {
             let scored = leave_each_out(&panel(6, 1.0, 0.0, seed), unchanged).unwrap();
-            let cells = estimate(&scored, Unit::Cell, 1);
+            let cells = estimate(&scored, Unit::Cell);
             inside += usize::from((cells.low..=cells.high).contains(&0.760));
-            assert!(estimate(&scored, Unit::Sample, 1).value > 0.95);
-            assert!(cells.high - cells.low < 0.15);
+            assert!((cells.value - of_cells(&scored)).abs() < 1e-12, "the same area");
+            assert!(estimate(&scored, Unit::Sample).value > 0.95);
+            assert!(cells.high - cells.low < 0.2);
         }
         assert!(inside >= 17, "{inside} of 20");
     }
