@@ -16,7 +16,9 @@ use std::collections::BinaryHeap;
 const DISC_SHARE: f32 = 0.45;
 /// The sweeping disc is never wider than this radius, um: thicker arms are body.
 const WIDEST_UM: f32 = 3.0;
-/// A protrusion reaches at least this far out of the body, um.
+/// Round the body lies a rim this wide, um: opening rounds corners, and membranes are dark lines too.
+const RIM_UM: f32 = 1.0;
+/// A protrusion reaches at least this far out of that rim, um.
 const SHORTEST_UM: f32 = 1.0;
 /// No pseudopod ends further from the outline than this, um.
 const REACH_UM: f64 = 10.0;
@@ -84,8 +86,7 @@ fn measure(cell: &Mask, lines: &[bool], pixel_um: f64) -> Protrusions {
     if disc < 1.0 {
         return Protrusions::default();
     }
-    // A rim round the body belongs to it: opening rounds every corner a little.
-    let near = cell.opened(disc).widened(1.0);
+    let near = cell.opened(disc).widened((RIM_UM / um).max(1.0));
     let inside = cell.inside.iter().zip(lines).map(|(&own, &line)| own || line).collect();
     let whole = Mask { width: cell.width, height: cell.height, inside };
     let arms: Vec<bool> = whole.inside.iter().zip(&near.inside).map(|(&own, &body)| own && !body).collect();
@@ -98,8 +99,9 @@ fn measure(cell: &Mask, lines: &[bool], pixel_um: f64) -> Protrusions {
     }
     let mut found = Protrusions::default();
     for px in reach.into_iter().skip(1) {
-        let length_um = f64::from(px * um);
-        if length_um >= f64::from(SHORTEST_UM) {
+        let beyond_um = px * um;
+        if beyond_um >= SHORTEST_UM {
+            let length_um = f64::from(beyond_um + RIM_UM);
             found.count += 1;
             found.total_um += length_um;
             found.longest_um = found.longest_um.max(length_um);

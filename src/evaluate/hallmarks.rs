@@ -137,7 +137,33 @@ fn alone(picture: &LabelPicture, margin: usize) -> BTreeSet<u16> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::correlation::spearman;
     use super::*;
+
+    #[test]
+    fn hallmarks_follow_the_truth() {
+        let plan = Plan { panel: 12, fovs: 1, time_points: 2, stride: 45, lamp: 1.0 };
+        let shipped = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells");
+        let infer = crate::infer::InferSettings { engine: crate::infer::EngineChoice::Rten, ..Default::default() };
+        let all = seen(&plan, &Detector::open(&shipped, &infer).unwrap()).unwrap();
+        assert!(all.len() > 150, "{}", all.len());
+        let follows = |shape: fn(&Seen) -> Option<Shape>, measured: fn(&Shape) -> f64, truth: fn(&CellTruth) -> f64| {
+            let pairs = all.iter().filter_map(|it| Some((measured(&shape(it)?), truth(&it.truth))));
+            let (measured, truth): (Vec<f64>, Vec<f64>) = pairs.unzip();
+            spearman(&measured, &truth)
+        };
+        type Masked = fn(&Seen) -> Option<Shape>;
+        let masks: [(&str, Masked); 2] =
+            [("inside the true mask", |it| Some(it.true_mask)), ("inside the own outline", |it| it.own_outline)];
+        for (name, shape) in masks {
+            let total = follows(shape, |it| it.protrusion_total_um, |it| it.protrusion_total_um);
+            let longest = follows(shape, |it| it.protrusion_longest_um, |it| it.protrusion_longest_um);
+            let number = follows(shape, |it| f64::from(it.protrusion_count), |it| f64::from(it.protrusion_count));
+            let scattering = follows(shape, |it| it.scattering, |it| it.granularity_rad);
+            println!("{name}: total {total:.3}, longest {longest:.3}, number {number:.3}, scattering {scattering:.3}");
+            assert!(total > 0.85 && longest > 0.85 && scattering > 0.85, "{name}");
+        }
+    }
 
     #[test]
     fn neighbours_and_the_edge_are_seen() {
