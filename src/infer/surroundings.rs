@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(judged(&frame(5.0, 1)), vec![None], "2.1 standard errors beyond what another outline explains");
         assert_eq!(judged(&frame(5.0, 8)), vec![Some(Withheld::CellSize); 8]);
         assert_eq!(judged(&frame(8.0, 8)), vec![None; 8], "another outline");
-        let crowd: Vec<Cell> = (0..3).map(|i| cell(12.0 * f64::from(i), 50.0, 10.0)).collect();
+        let crowd: Vec<Cell> = (0..3).map(|i| cell(15.0 * f64::from(i), 50.0, 10.0)).collect();
         assert_eq!(judged(&crowd), vec![Some(Withheld::SeveralCells); 3]);
         assert_eq!(judged(&[]), vec![]);
     }
