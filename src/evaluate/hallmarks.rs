@@ -140,6 +140,8 @@ mod tests {
     use super::super::correlation::spearman;
     use super::*;
 
+    type Masked = fn(&Seen) -> Option<Shape>;
+
     #[test]
     fn hallmarks_follow_the_truth() {
         let plan = Plan { panel: 12, fovs: 1, time_points: 2, stride: 45, lamp: 1.0 };
@@ -152,7 +154,6 @@ mod tests {
             let (measured, truth): (Vec<f64>, Vec<f64>) = pairs.unzip();
             spearman(&measured, &truth)
         };
-        type Masked = fn(&Seen) -> Option<Shape>;
         let masks: [(&str, Masked); 2] =
             [("inside the true mask", |it| Some(it.true_mask)), ("inside the own outline", |it| it.own_outline)];
         for (name, shape) in masks {
