@@ -83,7 +83,7 @@ pub struct Shape {
     pub protrusion_total_um: f64,
     /// The longest, um.
     pub protrusion_longest_um: f64,
-    /// Bright, fine-grained light in and around the cell, relative to the background; dimensionless.
+    /// Bright, fine-grained light: the area weighted by how bright it is and how fine its grain (`docs/shape.md`), um2.
     pub scattering: f64,
 }
 

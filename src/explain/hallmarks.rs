@@ -59,7 +59,7 @@ pub struct Hallmarks {
     pub protrusion_total_um: f64,
     /// Their number.
     pub protrusion_count: u32,
-    /// Bright, fine-grained light in and around the cell, relative to the background.
+    /// Bright, fine-grained light, um2; see [`crate::cells::Shape`].
     pub scattering: f64,
     /// Area inside the outline, um2.
     pub area_um2: f64,

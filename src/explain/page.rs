@@ -62,7 +62,7 @@ fn score(story: &Story) -> String {
     let it = story.measured;
     format!(
         "<h2>Score</h2><p>0 is low, 1 is high. In this frame <span class=\"score\">{frame}</span>{track}.</p>\
-         <p>Measured in this frame: {} protrusions, together {:.1} um; scattering {:.3}; area {:.0} um&sup2;.</p>",
+         <p>Measured in this frame: {} protrusions, together {:.1} um; scattering {:.1} um&sup2;; area {:.0} um&sup2;.</p>",
         it.protrusion_count, it.protrusion_total_um, it.scattering, it.area_um2
     )
 }
@@ -159,7 +159,7 @@ fn strip(story: &Story) -> String {
          <div class=\"row\">{}</div><div class=\"row\">{}</div>\
          <p>Towards high (left to right), the summed length of protrusions <strong>{}</strong>; scattering <strong>{}</strong>, both measured on the \
          decoded pictures.</p><div class=\"charts\">{}{}{}</div>\
-         <table><tr><th>shift, sd</th><th>score</th><th>protrusions, um</th><th>scattering</th><th>area, um&sup2;</th>\
+         <table><tr><th>shift, sd</th><th>score</th><th>protrusions, um</th><th>scattering, um&sup2;</th><th>area, um&sup2;</th>\
          <th>mean difference</th></tr>{rows}</table>",
         it.feature,
         escaped(&it.chosen_by),

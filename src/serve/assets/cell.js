@@ -29,7 +29,7 @@ function facts(cell) {
     fact("Long × short axis", `${cell.major_axis_um.toFixed(1)} × ${cell.minor_axis_um.toFixed(1)} µm`),
     fact("Eccentricity", cell.eccentricity.toFixed(2)), fact("Solidity", cell.solidity.toFixed(2)),
     fact("Pseudopodial extensions", count(cell.protrusion_count)), fact("Their length", measure(cell.protrusion_total_um, "µm")), fact("The longest", measure(cell.protrusion_longest_um, "µm")),
-    fact("Light scattering", cell.scattering.toFixed(2)), fact("Distance from the training set", cell.distance === null ? "–" : cell.distance.toFixed(1)));
+    fact("Light scattering", measure(cell.scattering, "µm²")), fact("Distance from the training set", cell.distance === null ? "–" : cell.distance.toFixed(1)));
 }
 
 /** Up to `most` cells evenly over the track. */
@@ -133,7 +133,7 @@ export function cellView(root, context, [cellId]) {
             h("div", { class: "crops", "data-scroll": "crops" }, shownCells.map((one) => h("a", { href: `#/cell/${one.cell_id}`, "aria-current": one.cell_id === cell.cell_id ? "true" : null, "aria-label": `t${one.time_index}, ${one.score === null ? "no score" : `score ${score(one.score)}`}` },
               h("img", { src: `/api/v1/cells/${one.cell_id}/crop.png`, alt: "", width: 84, height: 84, loading: "lazy", ...(one.score === null ? { class: "withheld" } : { style: { borderColor: colour(one.score) } }) }), `t${one.time_index}`)))),
           panel("What drives the score", h("span", { class: "hint push" }, "the model's own view"), why),
-          cells.length > 1 && h("div", { class: "halves" }, hallmark(cells, "Pseudopodial extensions", (one) => one.protrusion_total_um, "summed length, µm", cell.time_index), hallmark(cells, "Light scattering", (one) => one.scattering, "relative to the background", cell.time_index))),
+          cells.length > 1 && h("div", { class: "halves" }, hallmark(cells, "Pseudopodial extensions", (one) => one.protrusion_total_um, "summed length, µm", cell.time_index), hallmark(cells, "Light scattering", (one) => one.scattering, "area weighted by light and grain, µm²", cell.time_index))),
         h("div", { class: "stack side" },
           h("div", { class: "stack first-on-phone" }, panel(`At t${cell.time_index}`, h("span", { class: "hint push" }, `${CROP_UM} µm`), crop(cell)),
             panel("Score", null, h("div", { class: "body" }, verdict(cell, track)))),
