@@ -293,7 +293,7 @@ async fn frame(tx: &mut SqliteConnection, fov: i64, time: i64, scale: Scale) {
 async fn insert_cell(tx: &mut SqliteConnection, (fov, time): (i64, i64), frame: i64, cell: &SeededCell) {
     let track = fov * 1000 + cell.number;
     if time == 0 {
-        sqlx::query("INSERT INTO tracks VALUES (?1, ?2, ?3, NULL, 0, 0, 1, ?4, ?5, ?4, ?5, 0.0)")
+        sqlx::query("INSERT INTO tracks VALUES (?1, ?2, ?3, NULL, 0, 0, 1, ?4, ?5, ?4, ?5, 0.0, 0.0)")
             .bind(track)
             .bind(fov)
             .bind(cell.number)
