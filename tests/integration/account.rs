@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 
 fn site_with(frames: &[(String, Vec<u8>)]) -> Site {
-    let site = Site::new("");
+    let site = Site::new("[instrument]\npixel_size_um = 0.325");
     frames.iter().for_each(|frame| write_whole(&site.folder(), frame));
     site.backfill();
     site
