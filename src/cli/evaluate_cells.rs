@@ -68,6 +68,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             tracks: &truth.join("TRA"),
             outlines: &truth.join("SEG"),
             border_px: args.border_px,
+            truth_in_border: true,
             results: args.results.as_deref(),
         };
         let score =
@@ -108,6 +109,7 @@ fn one_set(
             tracks: &root.join(tracks),
             outlines: &root.join(outlines),
             border_px,
+            truth_in_border: false,
             results: results.as_deref(),
         };
         return print_film(set.name, &film::judge(&layout, detect, detector)?);

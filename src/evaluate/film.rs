@@ -21,8 +21,10 @@ pub struct Layout<'a> {
     pub tracks: &'a Path,
     /// Folder of the outlines.
     pub outlines: &'a Path,
-    /// Cells wholly within this many px of the edge do not count, true or found.
+    /// Cells that were found wholly within this many px of the edge do not count.
     pub border_px: usize,
+    /// Whether the truth goes on into that border, where it then does not count either; a challenge's own truth is taken as it is.
+    pub truth_in_border: bool,
     /// Folder for the result in the same layout; none when not wanted.
     pub results: Option<&'a Path>,
 }
@@ -45,7 +47,8 @@ pub fn judge(layout: &Layout<'_>, detect: &DetectSettings, detector: &Detector) 
     let mut rows = Rows::default();
     let (mut film, mut seg) = (Film::default(), Seg::default());
     let markers = folder::pictures(layout.tracks)?;
-    let truth = |path: &Path| sets::labels(path).map(|labels| labels.without_border(layout.border_px));
+    let beyond_px = if layout.truth_in_border { layout.border_px } else { 0 };
+    let truth = |path: &Path| sets::labels(path).map(|labels| labels.without_border(beyond_px));
     for ((time, path), marker) in folder::pictures(layout.frames)?.iter().enumerate().zip(&markers) {
         let frame = frame::correct(folder::plane(path)?, detect.pixel_size);
         let found = detector.find(&frame, detect)?;
