@@ -148,7 +148,7 @@ async fn configured(readers: &SqlitePool, session: SessionId) -> Result<Expected
 /// Whether a certificate carries the hash over all results, for which every stored row is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Results {
-    /// Read and hashed: half a minute for a million cells.
+    /// Read and hashed: longer than an answer of the API may take for a million cells.
     Hashed,
     /// Counted only: seconds.
     Counted,

@@ -53,7 +53,7 @@ export function sampleCard(sample, trend) {
   const call = sample.call;
   const verdict = call?.verdict ?? "undecided";
   const value = call?.score ?? null;
-  const needs = verdict === "high" || verdict === "low" ? null : call?.cells_needed ? `About ${count(call.cells_needed)} more cells would settle it.` : call?.fovs_needed ? `More cells here will not settle it; about ${plural(call.fovs_needed, "more field", "more fields")} would.` : null;
+  const needs = verdict === "high" || verdict === "low" ? null : call?.cells_needed ? `About ${plural(call.cells_needed, "more cell", "more cells")} would settle it.` : call?.fovs_needed ? `More cells here will not settle it; about ${plural(call.fovs_needed, "more field", "more fields")} would.` : null;
   const said = call === null ? "Not looked at yet."
     : verdict === "high" || verdict === "low" ? `Score ${score(value)} (${score(call.interval_low)} to ${score(call.interval_high)}) from ${plural(call.cell_count, "cell", "cells")} in ${plural(call.fov_count, "field", "fields")}.`
       : `${words(call.reason).replace(/^./, (c) => c.toUpperCase())}: ${score(value)} (${score(call.interval_low)} to ${score(call.interval_high)}), ${plural(call.cell_count, "cell", "cells")}.`;
