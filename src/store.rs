@@ -16,7 +16,10 @@ pub mod series;
 pub mod stored;
 pub mod summary;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::Connection as _;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
@@ -156,8 +159,12 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await.map_err(open_error)?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .after_release(|connection, _| Box::pin(left_no_transaction(connection)))
+            .connect_with(options.clone())
+            .await
+            .map_err(open_error)?;
         sqlx::migrate!().run(&writer).await.map_err(|source| StoreError::Migrate { path: path.to_owned(), source })?;
         let readers = reader_pool(options).await.map_err(open_error)?;
         Ok(Self { writer, readers })
@@ -180,6 +187,17 @@ impl Store {
     }
 }
 
+/// Whether `connection` may be used again: it is in no transaction.
+///
+/// `SQLite` ends a transaction by itself when the disk is full or fails. sqlx then still counts it as open, makes a savepoint
+/// inside nothing of the next one, and a second failure leaves that savepoint open for ever: the lock is never given back and
+/// nothing is committed any more, without an error. Such a connection is closed; the next write opens another.
+async fn left_no_transaction(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // A dropped transaction's rollback waits in the connection's queue; this comes behind it.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
 /// Connections that only read.
 pub type Readers = SqlitePool;
 
@@ -197,4 +215,41 @@ async fn reader_pool(options: SqliteConnectOptions) -> Result<Readers, sqlx::Err
         .max_connections(READERS)
         .connect_with(options.create_if_missing(false).read_only(true))
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Seen on 2026-11-23: a disk that was full twice left the daemon "recording" into a transaction that never ended.
+    #[tokio::test]
+    async fn a_transaction_that_sqlite_ended_by_itself_does_not_hold_the_next_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("cytowatch.db");
+        let store = Store::open(&database).await.unwrap();
+        // What SQLite does when the disk is full, behind the back of whoever holds the transaction.
+        let mut ended = store.writer().begin().await.unwrap();
+        sqlx::query("ROLLBACK").execute(&mut *ended).await.unwrap();
+        drop(ended);
+        // Refused half-way, as by a disk that is still full.
+        let mut refused = store.writer().begin().await.unwrap();
+        sqlx::query("INSERT INTO sessions (instrument, name, first_seen_unix_ms) VALUES ('a', 'refused', 0)")
+            .execute(&mut *refused)
+            .await
+            .unwrap();
+        drop(refused);
+        probe::takes_a_write(&database).await.unwrap();
+
+        let mut kept = store.writer().begin().await.unwrap();
+        sqlx::query("INSERT INTO sessions (instrument, name, first_seen_unix_ms) VALUES ('a', 'kept', 0)")
+            .execute(&mut *kept)
+            .await
+            .unwrap();
+        kept.commit().await.unwrap();
+        let others = open_read_only(&database).await.unwrap();
+        let names: Vec<String> = sqlx::query_scalar("SELECT name FROM sessions").fetch_all(&others).await.unwrap();
+        assert_eq!(names, ["kept"]);
+        others.close().await;
+        store.close().await;
+    }
 }
