@@ -46,6 +46,7 @@ impl Stage {
 pub struct StageGauge {
     beat_ms: AtomicU64,
     active: AtomicU64,
+    waiting: AtomicU64,
     busy_us: AtomicU64,
     blocked_us: AtomicU64,
     frames: AtomicU64,
@@ -250,10 +251,17 @@ impl Status {
         self.rest(stage);
     }
 
-    /// Adds time that a stage waited for the full queue behind it.
-    pub fn add_blocked(&self, stage: Stage, blocked: Duration) {
-        self.gauge(stage).blocked_us.fetch_add(blocked.as_micros() as u64, Ordering::Relaxed);
+    /// Hands a result on with `send`, which may wait for the full queue behind `stage`: that time is counted, and the stage is not
+    /// stuck meanwhile, the one behind it may be.
+    pub fn hand_on<T>(&self, stage: Stage, send: impl FnOnce() -> T) -> T {
+        let gauge = self.gauge(stage);
+        gauge.waiting.fetch_add(1, Ordering::Relaxed);
+        let began = monotonic_now();
+        let sent = send();
+        gauge.blocked_us.fetch_add(began.elapsed().as_micros() as u64, Ordering::Relaxed);
+        gauge.waiting.fetch_sub(1, Ordering::Relaxed);
         self.beat(stage);
+        sent
     }
 
     /// Changes the counters.
@@ -362,11 +370,12 @@ impl Status {
         }
     }
 
-    /// A stage moves when it gave a sign of life lately, or has nothing to do.
+    /// A stage moves when it gave a sign of life lately, has nothing to do, or waits for the one behind it.
     fn moves(&self, stage: Stage) -> bool {
         let gauge = self.gauge(stage);
-        let idle = gauge.active.load(Ordering::Relaxed) == 0 && gauge.queue_depth.load(Ordering::Relaxed) == 0;
-        idle || self.beat_age(stage) <= self.stall_limit
+        let at_rest = gauge.active.load(Ordering::Relaxed) == 0
+            && (gauge.queue_depth.load(Ordering::Relaxed) == 0 || gauge.waiting.load(Ordering::Relaxed) > 0);
+        at_rest || self.beat_age(stage) <= self.stall_limit
     }
 
     fn beat_age(&self, stage: Stage) -> Duration {
@@ -436,6 +445,23 @@ mod tests {
         assert_eq!(percentile(&sorted, 0.99), Some(99.0));
         assert_eq!(percentile(&[7.0], 0.99), Some(7.0));
         assert_eq!(percentile(&[], 0.5), None);
+    }
+
+    #[test]
+    fn a_stage_that_waits_for_the_one_behind_it_is_not_stuck() {
+        let status = Status::new(Identity::default(), Duration::ZERO);
+        status.set_ready();
+        status.set_queue(Stage::Cells, 3, 3);
+        while status.now_ms() < 2 {
+            std::hint::spin_loop();
+        }
+        assert!(!status.every_stage_moves(), "work waits and nobody takes it");
+        assert!(status.hand_on(Stage::Cells, || status.every_stage_moves()));
+        status.begin(Stage::Cells);
+        while status.beat_age(Stage::Cells) == Duration::ZERO {
+            std::hint::spin_loop();
+        }
+        assert!(!status.hand_on(Stage::Cells, || status.every_stage_moves()), "another worker of the stage is silent");
     }
 
     #[test]

@@ -85,18 +85,17 @@ pub fn work(jobs: &Receiver<Job>, found: &Sender<Analysed>, optics: &Optics, sta
         let began = monotonic_now();
         let span =
             tracing::debug_span!("frame", frame = job.next.frame.0, fov = job.next.fov.0, time = job.next.time.0);
-        let outcome = span.in_scope(|| analyse(&job, optics));
+        let outcome = span.in_scope(|| analyse(&job, optics, &|| status.beat(Stage::Cells)));
         status.add_work(Stage::Cells, began.elapsed(), 1);
-        let began = monotonic_now();
-        if found.send_blocking(Analysed { job, outcome }).is_err() {
+        if status.hand_on(Stage::Cells, || found.send_blocking(Analysed { job, outcome })).is_err() {
             return;
         }
-        status.add_blocked(Stage::Cells, began.elapsed());
     }
 }
 
-fn analyse(job: &Job, optics: &Optics) -> Outcome<Box<Found>> {
-    let result = catch_unwind(AssertUnwindSafe(|| read_and_find(job, optics)))
+/// `beat` hears of every step: with a very large frame each of them takes seconds.
+fn analyse(job: &Job, optics: &Optics, beat: &dyn Fn()) -> Outcome<Box<Found>> {
+    let result = catch_unwind(AssertUnwindSafe(|| read_and_find(job, optics, beat)))
         .unwrap_or_else(|panic| Err(AnalyseError::Defect(panic_text(panic.as_ref()))));
     match result {
         Ok(found) => Outcome::Result(Box::new(found)),
@@ -105,8 +104,9 @@ fn analyse(job: &Job, optics: &Optics) -> Outcome<Box<Found>> {
     }
 }
 
-fn read_and_find(job: &Job, optics: &Optics) -> Result<Found, AnalyseError> {
+fn read_and_find(job: &Job, optics: &Optics, beat: &dyn Fn()) -> Result<Found, AnalyseError> {
     let (plane, scale) = read_plane(&job.path, job.plane_index, optics)?;
+    beat();
     // The second look: what was read is the version that was found complete. A container that grows at its end keeps
     // its earlier planes.
     let now = Stamp::look(&job.path).map_err(|source| ReadError::from_io(&job.path, source))?;
@@ -114,7 +114,7 @@ fn read_and_find(job: &Job, optics: &Optics) -> Result<Found, AnalyseError> {
     if !job.stamp.is_same(now) && !grew {
         return Err(AnalyseError::Changed);
     }
-    find_in(plane, scale, optics)
+    find_in(plane, scale, optics, beat)
 }
 
 /// The cells of a frame whose file is at rest.
@@ -123,7 +123,7 @@ fn read_and_find(job: &Job, optics: &Optics) -> Result<Found, AnalyseError> {
 /// When the file cannot be read or nobody knows how large a pixel is.
 pub(super) fn find_cells(path: &Path, plane_index: usize, optics: &Optics) -> Result<Found, AnalyseError> {
     let (plane, scale) = read_plane(path, plane_index, optics)?;
-    find_in(plane, scale, optics)
+    find_in(plane, scale, optics, &|| ())
 }
 
 /// A frame's pixel size, and whether its file contradicts it.
@@ -158,14 +158,17 @@ fn read_plane(path: &Path, plane_index: usize, optics: &Optics) -> Result<(Plane
     Ok((source.read(plane_index)?, scale))
 }
 
-fn find_in(plane: Plane, scale: Scale, optics: &Optics) -> Result<Found, AnalyseError> {
+fn find_in(plane: Plane, scale: Scale, optics: &Optics, beat: &dyn Fn()) -> Result<Found, AnalyseError> {
     let pixel_size = scale.pixel_size;
     let size_px = (plane.width_px(), plane.height_px());
     let corrected = frame::correct(plane, pixel_size);
+    beat();
     let settings = DetectSettings { cell_diameter_um: optics.cell_diameter_um, ..DetectSettings::new(pixel_size) };
     let cells = if let Some(finder) = &optics.finder {
         let picture = cells::working_picture(&corrected, &settings, finder.view());
-        cells::find_in_maps(&corrected, &settings, &picture, &finder.maps(&picture)?)
+        let maps = finder.maps(&picture)?;
+        beat();
+        cells::find_in_maps(&corrected, &settings, &picture, &maps)
     } else {
         cells::find(&corrected, &settings)
     };

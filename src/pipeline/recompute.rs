@@ -76,8 +76,8 @@ impl Recomputer {
         let mut found = find_cells(path, stored.plane_index, &optics)?;
         let verdict = found.cells.verdict;
         let frame = frame_result(found.size_px, found.pixel_size, &found.quality, verdict);
-        let inferences =
-            describe(&mut self.model, &mut found).map_err(|(code, reason)| RecomputeError::Model { code, reason })?;
+        let inferences = describe(&mut self.model, &mut found, || ())
+            .map_err(|(code, reason)| RecomputeError::Model { code, reason })?;
         let settings = track.at(found.pixel_size);
         let mut linker = match self.field.take() {
             Some((fov, linker)) if fov == stored.fov => linker.with_settings(settings),
