@@ -4,8 +4,10 @@ use crate::pipeline::{explainer, reread};
 use crate::serve::live::Live;
 use crate::serve::picture::PictureFault;
 use crate::serve::{self, Parts, ServeSettings, ServeState};
+use crate::settings::Settings;
 use crate::status::unix_ms;
-use crate::store::{open_read_only, query};
+use crate::store::stored::newest_run;
+use crate::store::{Readers, open_read_only, query};
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,10 +23,12 @@ pub struct Args {
     /// The session's database.
     #[arg(long, value_name = "FILE")]
     pub database: PathBuf,
-    /// The folder that the session was watched in, to show its pictures; without it outlines and numbers are shown.
+    /// The folder with the session's frames, when they were moved; by default the one that was watched. Where a frame is not
+    /// there, its outlines and numbers are shown.
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
-    /// The bundle that scored the cells, to explain their scores; without it the page does not.
+    /// The bundle that scored the cells, when it was moved; by default the one that the run used. Without it, scores are not
+    /// explained.
     #[arg(long, value_name = "FOLDER")]
     pub bundle: Option<PathBuf>,
     /// Address and port; any other than a loopback address needs --token-file.
@@ -50,17 +54,18 @@ async fn view(args: &Args) -> anyhow::Result<()> {
     query::newest_commit(&readers)
         .await
         .with_context(|| format!("{} is not a database of cytowatch", args.database.display()))?;
+    let Places { folder, bundle } = places(args, &readers).await?;
     let parts = Parts {
         status: None,
         readers,
         database: args.database.clone(),
         folder: None,
         live: Arc::new(Live::new(unix_ms())),
-        read_frame: match args.folder.clone() {
+        read_frame: match folder {
             Some(folder) => reread::door(folder),
             None => Arc::new(|source| Err(PictureFault::Gone { path: source.path.clone() })),
         },
-        explain: args.bundle.clone().map(explainer::door),
+        explain: bundle.map(explainer::door),
         metrics: None,
     };
     let state = ServeState::new(parts, &settings)?;
@@ -78,4 +83,20 @@ async fn view(args: &Args) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Where frames and bundle lie.
+struct Places {
+    folder: Option<PathBuf>,
+    bundle: Option<PathBuf>,
+}
+
+/// What the operator says, otherwise what the newest run worked with, as far as it is there. A run of a version with other settings
+/// says nothing.
+async fn places(args: &Args, readers: &Readers) -> anyhow::Result<Places> {
+    let run = newest_run(readers).await?;
+    let settings = run.and_then(|run| serde_json::from_str::<Settings>(&run.settings_json).ok());
+    let (watched, used) = settings.map(|settings| (settings.watch.folder, settings.infer.bundle)).unzip();
+    let or_there = |said: &Option<PathBuf>, known: Option<PathBuf>| said.clone().or(known.filter(|path| path.is_dir()));
+    Ok(Places { folder: or_there(&args.folder, watched), bundle: or_there(&args.bundle, used) })
 }

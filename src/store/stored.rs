@@ -36,6 +36,11 @@ statements! {
         SELECT runs.run_id, runs.settings_json, runs.engine, runs.bundle_id, bundles.sha256
         FROM runs JOIN bundles ON bundles.bundle_id = runs.bundle_id
         WHERE runs.bundle_id = ?1 AND runs.purpose = 'scores' ORDER BY runs.run_id DESC LIMIT 1";
+    /// The newest run that analysed frames.
+    NEWEST_RUN = "
+        SELECT runs.run_id, runs.settings_json, runs.engine, runs.bundle_id, bundles.sha256
+        FROM runs JOIN bundles ON bundles.bundle_id = runs.bundle_id
+        WHERE runs.purpose = 'frames' ORDER BY runs.run_id DESC LIMIT 1";
     PLACE_OF_FRAME = "
         SELECT sessions.session_id, frames.run_id, sessions.instrument, sessions.name AS session, samples.name AS sample,
             fields_of_view.name AS fov
@@ -157,6 +162,15 @@ pub async fn stored_runs(readers: &SqlitePool, session: SessionId) -> Result<Vec
 pub async fn later_run(readers: &SqlitePool, bundle: BundleId) -> Result<Option<StoredRun>, StoreError> {
     let row =
         sqlx::query(LATER_RUN).bind(bundle.0).fetch_optional(readers).await.map_err(doing("look up a later run"))?;
+    row.as_ref().map(stored_run).transpose().map_err(doing("read a run"))
+}
+
+/// The newest run that analysed frames; `None` before the first.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn newest_run(readers: &SqlitePool) -> Result<Option<StoredRun>, StoreError> {
+    let row = sqlx::query(NEWEST_RUN).fetch_optional(readers).await.map_err(doing("look up the newest run"))?;
     row.as_ref().map(stored_run).transpose().map_err(doing("read a run"))
 }
 

@@ -1,6 +1,7 @@
 //! A whole session: frames in, rows out.
 
 use crate::support::*;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::time::Duration;
 
 /// The public sequence U373-02 as (name, bytes) in time order.
@@ -133,4 +134,69 @@ fn status_asks_the_running_daemon() {
     assert!(daemon.stop().success());
     let text = output_of(&mut site.command("status"));
     assert!(text.contains("no daemon answers") && text.contains("2 frames done"), "{text}");
+}
+
+/// `cytowatch serve` on a finished session; killed when dropped.
+struct Viewer {
+    child: std::process::Child,
+    address: String,
+}
+
+impl Viewer {
+    fn open(site: &Site) -> Self {
+        let mut child = cytowatch()
+            .args(["serve", "--listen", "127.0.0.1:0", "--database"])
+            .arg(&site.database)
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).unwrap().to_owned();
+        Self { child, address }
+    }
+
+    /// The head of the answer to `GET path`.
+    fn head(&self, path: &str) -> String {
+        let mut stream = std::net::TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        String::from_utf8_lossy(&answer).split("\r\n\r\n").next().unwrap().to_ascii_lowercase()
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        let _killed = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+#[test]
+fn a_finished_session_is_shown_with_its_pictures_and_explanations() {
+    let site = Site::new("[instrument]\npixel_size_um = 0.325");
+    film().iter().take(4).for_each(|frame| write_whole(&site.folder(), frame));
+    site.backfill();
+    let scored = "SELECT cell_id FROM cells JOIN inferences USING (cell_id) ORDER BY cell_id LIMIT 1";
+    let cell = site.query::<i64>(scored)[0];
+    let frame = site.query::<i64>("SELECT frame_id FROM frames ORDER BY frame_id LIMIT 1")[0];
+    let viewer = Viewer::open(&site);
+    // Nobody said where frames and bundle lie: the run did.
+    for path in
+        [format!("frames/{frame}/image.png"), format!("cells/{cell}/crop.png"), format!("cells/{cell}/explanation.png")]
+    {
+        let head = viewer.head(&format!("/api/v1/{path}"));
+        assert!(head.starts_with("http/1.1 200") && head.contains("image/png"), "{path}: {head}");
+    }
+    std::fs::rename(site.folder(), site.folder().with_file_name("elsewhere")).unwrap();
+    let later = Viewer::open(&site);
+    assert!(later.head(&format!("/api/v1/frames/{frame}/image.png")).starts_with("http/1.1 410"));
+    assert_eq!(
+        get_json(&later.address, &format!("/api/v1/frames/{frame}"))["frame_id"],
+        frame,
+        "numbers are still shown"
+    );
 }

@@ -16,7 +16,7 @@ function crop(cell) {
   const none = unscored(cell) !== null;
   const notice = h("div", { class: "notice", hidden: true }, h("strong", {}, "The picture cannot be shown"), h("span", {}, "Its file is not where it was, or was changed."));
   const image = s("image", { href: `/api/v1/cells/${cell.cell_id}/crop.png`, width: side, height: side });
-  image.addEventListener("error", () => { notice.hidden = false; });
+  image.addEventListener("error", () => { image.remove(); notice.hidden = false; });
   return h("div", { class: "cropbox viewer" }, s("svg", { viewBox: `0 0 ${side} ${side}`, role: "img", "aria-label": "The cell with its outline" }, image,
     s("polygon", { class: "under", points }), s("polygon", { class: none ? "outline withheld" : "outline", points, stroke: none ? null : colour(cell.score) })), notice);
 }
@@ -131,7 +131,7 @@ export function cellView(root, context, [cellId]) {
           panel("Score over time", h("span", { class: "hint push" }, track ? `${count(track.scored_count)} of ${plural(track.cell_count, "frame counts", "frames count")}` : null), plot),
           shownCells.length > 1 && panel("Over time", h("span", { class: "hint push" }, `t${track.first_time_index} to t${track.last_time_index}`),
             h("div", { class: "crops", "data-scroll": "crops" }, shownCells.map((one) => h("a", { href: `#/cell/${one.cell_id}`, "aria-current": one.cell_id === cell.cell_id ? "true" : null, "aria-label": `t${one.time_index}, ${one.score === null ? "no score" : `score ${score(one.score)}`}` },
-              h("img", { src: `/api/v1/cells/${one.cell_id}/crop.png`, alt: "", width: 84, height: 84, loading: "lazy", ...(one.score === null ? { class: "withheld" } : { style: { borderColor: colour(one.score) } }) }), `t${one.time_index}`)))),
+              h("img", { src: `/api/v1/cells/${one.cell_id}/crop.png`, alt: "", width: 84, height: 84, loading: "lazy", onerror: (event) => event.target.replaceWith(h("span", { class: "lost" }, "no picture")), ...(one.score === null ? { class: "withheld" } : { style: { borderColor: colour(one.score) } }) }), `t${one.time_index}`)))),
           panel("What drives the score", h("span", { class: "hint push" }, "the model's own view"), why),
           cells.length > 1 && h("div", { class: "halves" }, hallmark(cells, "Pseudopodial extensions", (one) => one.protrusion_total_um, "summed length, µm", cell.time_index), hallmark(cells, "Light scattering", (one) => one.scattering, "area weighted by light and grain, µm²", cell.time_index))),
         h("div", { class: "stack side" },
