@@ -13,6 +13,8 @@ use crate::units::{PixelSize, PointPx};
 const RADIUS_UM: f64 = 35.0;
 /// The cubic kernel's parameter.
 const A: f64 = -0.5;
+/// Taps of a kernel that is not widened: a box with at most as many pixels as the crop has.
+const FEWEST_TAPS: usize = 5;
 /// A finer pixel than this would make a box of a hundred thousand pixels a side; no frame holds it.
 const LARGEST_RADIUS_PX: f64 = 30_000.0;
 
@@ -93,17 +95,13 @@ impl Cutter {
     }
 
     /// Rows first, then columns; the result clipped to 0..=1 and rounded to whole 255ths.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "first + taps <= side by construction; source holds side * side, narrow side * 256 values"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "first + taps <= side by construction; narrow holds side * 256 values")]
     fn resize(&self, source: &[f32], side: usize) -> Vec<f32> {
         let mut narrow = vec![0.0_f32; side * CROP_SIDE_PX];
         for (input, output) in source.chunks_exact(side).zip(narrow.chunks_exact_mut(CROP_SIDE_PX)) {
-            for ((pixel, &first), weights) in
-                output.iter_mut().zip(&self.first).zip(self.weights.chunks_exact(self.taps))
-            {
-                *pixel = input[first..first + self.taps].iter().zip(weights).map(|(v, w)| v * w).sum();
+            match self.weights.as_chunks::<FEWEST_TAPS>() {
+                (weights, []) if self.taps == FEWEST_TAPS => self.narrow_row(input, output, weights.iter()),
+                _ => self.narrow_row(input, output, self.weights.chunks_exact(self.taps)),
             }
         }
         let mut pixels = vec![0.0_f32; CROP_SIDE_PX * CROP_SIDE_PX];
@@ -116,24 +114,49 @@ impl Cutter {
                 }
             }
             for value in output {
-                *value = (value.clamp(0.0, 1.0) * 255.0 + 0.5).floor() / 255.0;
+                // A conversion cuts what a floor would.
+                *value = (value.clamp(0.0, 1.0) * 255.0 + 0.5) as i32 as f32 / 255.0;
             }
         }
         pixels
+    }
+
+    /// One row resized; `weights` for every output.
+    #[expect(clippy::indexing_slicing, reason = "first + taps <= side by construction")]
+    fn narrow_row<'a, W: AsRef<[f32]> + ?Sized + 'a>(
+        &self,
+        input: &[f32],
+        output: &mut [f32],
+        weights: impl Iterator<Item = &'a W>,
+    ) {
+        for ((pixel, &first), weights) in output.iter_mut().zip(&self.first).zip(weights) {
+            let weights = weights.as_ref();
+            *pixel = input[first..first + weights.len()].iter().zip(weights).map(|(v, w)| v * w).sum();
+        }
     }
 }
 
 /// From the darkest to the brightest pixel as 0..=1; a single value gives zeros.
 fn normalise(pixels: &mut [f32]) {
-    let (low, high) = pixels
-        .iter()
-        .filter(|v| v.is_finite())
-        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
-    let range = f64::from(high) - f64::from(low);
+    let (low, high) = extremes(pixels);
+    let (low, range) = (f64::from(low), f64::from(high) - f64::from(low));
     for value in pixels {
-        let share = (f64::from(*value) - f64::from(low)) / range;
-        *value = if range > 0.0 && share.is_finite() { share as f32 } else { 0.0 };
+        let share = (f64::from(*value) - low) / range;
+        *value = if share.is_finite() { share as f32 } else { 0.0 };
     }
+}
+
+/// The least and the greatest of the finite values; several at a time, for the order does not matter.
+fn extremes(pixels: &[f32]) -> (f32, f32) {
+    let mut lanes = [(f32::INFINITY, f32::NEG_INFINITY); 8];
+    for run in pixels.chunks(lanes.len()) {
+        for ((low, high), &value) in lanes.iter_mut().zip(run) {
+            let finite = value.is_finite();
+            *low = if finite && value < *low { value } else { *low };
+            *high = if finite && value > *high { value } else { *high };
+        }
+    }
+    lanes.into_iter().fold((f32::INFINITY, f32::NEG_INFINITY), |a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
 /// The coordinate rounded half up, when it is a place in a frame.

@@ -116,19 +116,20 @@ impl Mask {
     }
 
     /// Holes (outside parts, 4 neighbours, that do not reach the frame's edge) of at most `largest` px filled in.
-    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count, tables hold count + 1, a mask has a row")]
+    #[expect(clippy::indexing_slicing, reason = "numbers are 1..=count, tables hold count + 1, runs lie in the mask")]
     pub(super) fn filled(&self, largest: usize) -> Self {
-        let holes = self.inverted().flood(false);
-        let area = holes.areas();
+        let holes = self.runs(false, false);
+        let mut area = vec![0; holes.count as usize + 1];
         let mut open = vec![false; holes.count as usize + 1];
-        let last = self.inside.len().saturating_sub(self.width);
-        let sides = holes.label.chunks_exact(self.width).flat_map(|row| [row[0], row[self.width - 1]]);
-        for label in holes.label[..self.width].iter().chain(&holes.label[last..]).copied().chain(sides) {
-            open[label as usize] = true;
+        for (run, number) in holes.numbered() {
+            area[number] += run.end - run.start;
+            open[number] |= run.start == 0 || run.end == self.width || run.y == 0 || run.y + 1 == self.height;
         }
-        let fill = |label: u32| label > 0 && !open[label as usize] && area[label as usize] <= largest;
-        let inside = self.inside.iter().zip(&holes.label).map(|(&inside, &label)| inside || fill(label)).collect();
-        Self { width: self.width, height: self.height, inside }
+        let mut filled = self.clone();
+        for (run, _) in holes.numbered().filter(|(_, number)| !open[*number] && area[*number] <= largest) {
+            filled.inside[run.y * self.width + run.start..run.y * self.width + run.end].fill(true);
+        }
+        filled
     }
 
     /// Only the parts with at least `smallest` px.
@@ -140,26 +141,37 @@ impl Mask {
         Self { width: self.width, height: self.height, inside }
     }
 
-    /// Joins the runs of every row with those of the row above.
-    #[expect(clippy::indexing_slicing, reason = "runs are numbered as they are pushed and lie inside their rows")]
+    /// The connected parts, 8 neighbours or 4, as labels.
+    #[expect(clippy::indexing_slicing, reason = "runs lie in the mask")]
     fn flood(&self, diagonal: bool) -> Labels {
+        let runs = self.runs(true, diagonal);
+        let mut label = vec![0_u32; self.inside.len()];
+        for (run, number) in runs.numbered() {
+            label[run.y * self.width + run.start..run.y * self.width + run.end].fill(number as u32);
+        }
+        Labels { width: self.width, height: self.height, label, count: runs.count }
+    }
+
+    /// The runs of pixels that are `wanted`; those of every row joined with those of the row above that they touch.
+    #[expect(clippy::indexing_slicing, reason = "runs are numbered as they are pushed and lie inside their rows")]
+    fn runs(&self, wanted: bool, diagonal: bool) -> Runs {
         let reach = usize::from(diagonal);
-        // Row, first column, column after the last.
-        let mut runs: Vec<(usize, usize, usize)> = Vec::new();
+        let mut runs: Vec<Run> = Vec::new();
         let mut joined: Vec<u32> = Vec::new();
         let mut above = 0..0;
         for (y, row) in self.inside.chunks_exact(self.width).enumerate() {
             let begin = runs.len();
             let mut candidate = above.start;
             let mut x = 0;
-            while let Some(start) = row[x..].iter().position(|&inside| inside).map(|skip| x + skip) {
-                let end = row[start..].iter().position(|&inside| !inside).map_or(self.width, |skip| start + skip);
+            while let Some(start) = row[x..].iter().position(|&inside| inside == wanted).map(|skip| x + skip) {
+                let end = row[start..].iter().position(|&inside| inside != wanted);
+                let end = end.map_or(self.width, |skip| start + skip);
                 joined.push(runs.len() as u32);
-                runs.push((y, start, end));
-                while candidate < above.end && runs[candidate].2 + reach <= start {
+                runs.push(Run { y, start, end });
+                while candidate < above.end && runs[candidate].end + reach <= start {
                     candidate += 1;
                 }
-                let touching = (candidate..above.end).take_while(|&other| runs[other].1 < end + reach);
+                let touching = (candidate..above.end).take_while(|&other| runs[other].start < end + reach);
                 for other in touching {
                     join(&mut joined, other as u32, runs.len() as u32 - 1);
                 }
@@ -167,18 +179,38 @@ impl Mask {
             }
             above = begin..runs.len();
         }
-        let mut label = vec![0_u32; self.inside.len()];
         let mut numbers = vec![0_u32; runs.len()];
         let mut count = 0;
-        for (run, &(y, start, end)) in runs.iter().enumerate() {
+        for run in 0..runs.len() {
             let first = first_run(&mut joined, run as u32) as usize;
             if numbers[first] == 0 {
                 count += 1;
                 numbers[first] = count;
             }
-            label[y * self.width + start..y * self.width + end].fill(numbers[first]);
+            numbers[run] = numbers[first];
         }
-        Labels { width: self.width, height: self.height, label, count }
+        Runs { runs, numbers, count }
+    }
+}
+
+/// Pixels `start..end` of row `y`.
+struct Run {
+    y: usize,
+    start: usize,
+    end: usize,
+}
+
+/// The runs of a mask in reading order, and the connected part that each belongs to.
+struct Runs {
+    runs: Vec<Run>,
+    /// 1..=count, in the order of the parts' first pixels.
+    numbers: Vec<u32>,
+    count: u32,
+}
+
+impl Runs {
+    fn numbered(&self) -> impl Iterator<Item = (&Run, usize)> {
+        self.runs.iter().zip(self.numbers.iter().map(|&number| number as usize))
     }
 }
 
@@ -250,7 +282,9 @@ impl Labels {
         let none = Window { label: 0, left: 0, top: 0, right: 0, bottom: 0, first: (0, 0), area: 0 };
         let mut windows = vec![none; self.count as usize + 1];
         for (y, row) in self.label.chunks_exact(self.width).enumerate() {
-            for (x, &label) in row.iter().enumerate().filter(|(_, label)| **label > 0) {
+            // Most rows' ends are empty, and quickly passed over.
+            let Some(first) = row.iter().position(|label| *label > 0) else { continue };
+            for (x, &label) in row.iter().enumerate().skip(first).filter(|(_, label)| **label > 0) {
                 let found = &mut windows[label as usize];
                 if found.area == 0 {
                     *found = Window { label, left: x, top: y, right: x, bottom: y, first: (x, y), area: 0 };

@@ -106,9 +106,7 @@ impl Lattice {
                     let line = y * self.width_px;
                     samples.extend((column * self.block_px..right).step_by(stride).map(|x| finite(counts[line + x])));
                 }
-                samples.sort_unstable_by(f32::total_cmp);
-                let at = |share: usize| samples.get(samples.len() * share / 8).copied().unwrap_or(0.0);
-                blocks.push(Block { median: at(4), spread: (at(7) - at(1)) / 2.0 });
+                blocks.push(Block::of(&mut samples));
             }
         }
         blocks
@@ -152,6 +150,23 @@ impl Lattice {
 struct Block {
     median: f32,
     spread: f32,
+}
+
+impl Block {
+    /// Median and half the spread of the middle three quarters; sorts `samples` as far as that takes.
+    fn of(samples: &mut [f32]) -> Self {
+        let eighth = |share: usize| samples.len() * share / 8;
+        let (low, middle, high) = (eighth(1), eighth(4), eighth(7));
+        if samples.len() < 8 {
+            samples.sort_unstable_by(f32::total_cmp);
+            let at = |place: usize| samples.get(place).copied().unwrap_or(0.0);
+            return Self { median: at(middle), spread: (at(high) - at(low)) / 2.0 };
+        }
+        let (below, &mut median, above) = samples.select_nth_unstable_by(middle, f32::total_cmp);
+        let (_, &mut low, _) = below.select_nth_unstable_by(low, f32::total_cmp);
+        let (_, &mut high, _) = above.select_nth_unstable_by(high - middle - 1, f32::total_cmp);
+        Self { median, spread: (high - low) / 2.0 }
+    }
 }
 
 /// Solves a symmetric positive definite system given by its lower triangle (Cholesky).
