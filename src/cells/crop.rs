@@ -13,8 +13,8 @@ use crate::units::{PixelSize, PointPx};
 const RADIUS_UM: f64 = 35.0;
 /// The cubic kernel's parameter.
 const A: f64 = -0.5;
-/// Taps of a kernel that is not widened: a box with at most as many pixels as the crop has.
-const FEWEST_TAPS: usize = 5;
+/// Rows that are resized at once: as many as stay in registers.
+const LANES: usize = 16;
 /// A finer pixel than this would make a box of a hundred thousand pixels a side; no frame holds it.
 const LARGEST_RADIUS_PX: f64 = 30_000.0;
 
@@ -98,10 +98,24 @@ impl Cutter {
     #[expect(clippy::indexing_slicing, reason = "first + taps <= side by construction; narrow holds side * 256 values")]
     fn resize(&self, source: &[f32], side: usize) -> Vec<f32> {
         let mut narrow = vec![0.0_f32; side * CROP_SIDE_PX];
-        for (input, output) in source.chunks_exact(side).zip(narrow.chunks_exact_mut(CROP_SIDE_PX)) {
-            match self.weights.as_chunks::<FEWEST_TAPS>() {
-                (weights, []) if self.taps == FEWEST_TAPS => self.narrow_row(input, output, weights.iter()),
-                _ => self.narrow_row(input, output, self.weights.chunks_exact(self.taps)),
+        // Several rows at once, side by side: they share the weights.
+        let mut turned = vec![[0.0_f32; LANES]; side];
+        for (inputs, outputs) in source.chunks(LANES * side).zip(narrow.chunks_mut(LANES * CROP_SIDE_PX)) {
+            for (lane, row) in inputs.chunks_exact(side).enumerate() {
+                for (values, &value) in turned.iter_mut().zip(row) {
+                    values[lane] = value;
+                }
+            }
+            for (column, (&first, weights)) in self.first.iter().zip(self.weights.chunks_exact(self.taps)).enumerate() {
+                let mut sums = [0.0_f32; LANES];
+                for (values, weight) in turned[first..first + self.taps].iter().zip(weights) {
+                    for (sum, value) in sums.iter_mut().zip(values) {
+                        *sum += value * weight;
+                    }
+                }
+                for (row, sum) in outputs.chunks_exact_mut(CROP_SIDE_PX).zip(sums) {
+                    row[column] = sum;
+                }
             }
         }
         let mut pixels = vec![0.0_f32; CROP_SIDE_PX * CROP_SIDE_PX];
@@ -119,20 +133,6 @@ impl Cutter {
             }
         }
         pixels
-    }
-
-    /// One row resized; `weights` for every output.
-    #[expect(clippy::indexing_slicing, reason = "first + taps <= side by construction")]
-    fn narrow_row<'a, W: AsRef<[f32]> + ?Sized + 'a>(
-        &self,
-        input: &[f32],
-        output: &mut [f32],
-        weights: impl Iterator<Item = &'a W>,
-    ) {
-        for ((pixel, &first), weights) in output.iter_mut().zip(&self.first).zip(weights) {
-            let weights = weights.as_ref();
-            *pixel = input[first..first + weights.len()].iter().zip(weights).map(|(v, w)| v * w).sum();
-        }
     }
 }
 

@@ -30,6 +30,16 @@ impl Mask {
         Self { width: grid.width, height: grid.height, inside }
     }
 
+    /// The same pixels in a larger mask, whose pixel `corner` is the first one here.
+    #[expect(clippy::indexing_slicing, reason = "the larger mask holds this one")]
+    pub(super) fn placed(&self, corner: (usize, usize), (width, height): (usize, usize)) -> Self {
+        let mut inside = vec![false; width * height];
+        for (y, row) in (corner.1..).zip(self.inside.chunks_exact(self.width)) {
+            inside[y * width + corner.0..][..self.width].copy_from_slice(row);
+        }
+        Self { width, height, inside }
+    }
+
     /// The pixels outside.
     pub(super) fn inverted(&self) -> Self {
         let inside = self.inside.iter().map(|&v| !v).collect();
