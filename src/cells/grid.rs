@@ -26,6 +26,16 @@ impl View {
         (self.top..self.bottom).map(move |y| y * width + self.left..y * width + self.right)
     }
 
+    /// The values in it of a grid of `width` columns.
+    #[expect(clippy::indexing_slicing, reason = "a view lies inside its grid")]
+    pub(super) fn copied<T: Copy>(self, values: &[T], width: usize) -> Vec<T> {
+        let mut copied = Vec::with_capacity(self.width() * self.height());
+        for row in self.rows(width) {
+            copied.extend_from_slice(&values[row]);
+        }
+        copied
+    }
+
     pub(super) fn width(self) -> usize {
         self.right - self.left
     }
@@ -37,9 +47,8 @@ impl View {
 
 impl Grid {
     /// The values in `view`.
-    #[expect(clippy::indexing_slicing, reason = "a view lies inside its grid")]
     pub(super) fn within(&self, view: &View) -> Self {
-        let values = view.rows(self.width).flat_map(|row| &self.values[row]).copied().collect();
+        let values = view.copied(&self.values, self.width);
         Self { width: view.width(), height: view.height(), values }
     }
 
@@ -101,7 +110,8 @@ impl Grid {
 
     /// Dark places narrower than `2 * radius + 1` px along both axes filled up: the least of the greatest values within squares.
     pub(super) fn closed(&self, radius: usize) -> Self {
-        self.extreme(radius, f32::max).extreme(radius, f32::min)
+        // Plain comparisons: the values are finite.
+        self.extreme(radius, |a, b| if a > b { a } else { b }).extreme(radius, |a, b| if a < b { a } else { b })
     }
 
     /// The extreme value, by `pick`, within a square of side `2 * radius + 1`; beyond the edge there is nothing.
@@ -175,17 +185,38 @@ impl Grid {
         Self { width, height: self.height, values }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "indices are clamped to the row")]
+    #[expect(clippy::indexing_slicing, reason = "places are clamped to the row, lanes are below FEW_LANES")]
     fn running_rows(&self, radius: usize, scale: f32) -> Self {
-        let width = self.width;
-        let mut values = Vec::with_capacity(self.values.len());
-        for row in self.values.chunks_exact(width) {
-            let read = |x: usize| row[x.saturating_sub(radius).min(width - 1)];
+        let (width, span) = (self.width, 2 * radius + 1);
+        let mut values = vec![0.0_f32; self.values.len()];
+        // Several rows side by side: each waits for its own last sum only. Beyond the ends stand the edge's values.
+        let mut lanes = vec![[0.0_f32; FEW_LANES]; width + span];
+        let mut means = vec![[0.0_f32; FEW_LANES]; width];
+        for (rows, outputs) in
+            self.values.chunks(FEW_LANES * width).zip(values.chunks_mut(FEW_LANES * width))
+        {
+            for (lane, row) in rows.chunks_exact(width).enumerate() {
+                for (x, values) in lanes.iter_mut().enumerate() {
+                    values[lane] = row[x.saturating_sub(radius).min(width - 1)];
+                }
+            }
             // Sums in f64: the running sum must not drift along the row.
-            let mut sum: f64 = (0..=2 * radius).map(|x| f64::from(read(x))).sum();
-            for x in 0..width {
-                values.push(sum as f32 * scale);
-                sum += f64::from(read(x + 2 * radius + 1)) - f64::from(read(x));
+            let mut sums = [0.0_f64; FEW_LANES];
+            for values in &lanes[..span] {
+                for (sum, &value) in sums.iter_mut().zip(values) {
+                    *sum += f64::from(value);
+                }
+            }
+            for ((mean, leaves), enters) in means.iter_mut().zip(&lanes).zip(&lanes[span..]) {
+                for (((mean, sum), &leaves), &enters) in mean.iter_mut().zip(&mut sums).zip(leaves).zip(enters) {
+                    *mean = *sum as f32 * scale;
+                    *sum += f64::from(enters) - f64::from(leaves);
+                }
+            }
+            for (lane, output) in outputs.chunks_exact_mut(width).enumerate() {
+                for (value, mean) in output.iter_mut().zip(&means) {
+                    *value = mean[lane];
+                }
             }
         }
         Self { width, height: self.height, values }
@@ -215,6 +246,8 @@ impl Grid {
 /// Values that are summed at once: as many as stay in registers.
 const LANES: usize = 16;
 
+/// As many of the values that remain at the end of a row.
+const FEW_LANES: usize = 4;
 /// Most taps on one side of a kernel: those of the widest that is not made of running means.
 const MOST_TAPS: usize = 12;
 
@@ -245,7 +278,20 @@ fn weigh<'a>(output: &mut [f32], half: &[f32], sides: impl Fn(usize) -> (&'a [f3
         }
         *block = sum;
     }
-    for (value, x) in rest.iter_mut().zip(length / LANES * LANES..) {
+    let done = length / LANES * LANES;
+    let (blocks, rest) = rest.as_chunks_mut::<FEW_LANES>();
+    for (block, x) in blocks.iter_mut().zip((done..).step_by(FEW_LANES)) {
+        let mut sum = [0.0_f32; FEW_LANES];
+        for (weight, left, right) in pairs {
+            for ((sum, left), right) in sum.iter_mut().zip(&left[x..x + FEW_LANES]).zip(&right[x..x + FEW_LANES]) {
+                *sum += weight * (left + right);
+            }
+        }
+        for ((value, sum), middle) in block.iter_mut().zip(sum).zip(&middle[x..x + FEW_LANES]) {
+            *value = centre * middle + sum;
+        }
+    }
+    for (value, x) in rest.iter_mut().zip(length / FEW_LANES * FEW_LANES..) {
         *value =
             centre * middle[x] + pairs.iter().map(|(weight, left, right)| weight * (left[x] + right[x])).sum::<f32>();
     }

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 /// Discs from this radius on are widened by exact distances instead of runs, px.
 const FURTHEST_STEPS: f32 = 60.0;
 
+/// Pixels of a row that are looked at together.
+const STRETCH_PX: usize = 32;
+
 /// `[height, width]`, true inside.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Mask {
@@ -48,7 +51,7 @@ impl Mask {
 
     /// Number of pixels inside.
     pub(super) fn area(&self) -> usize {
-        self.inside.iter().filter(|&&v| v).count()
+        self.inside.iter().map(|&v| usize::from(v)).sum()
     }
 
     /// All pixels within `radius` px of the set.
@@ -65,6 +68,10 @@ impl Mask {
         for (y, output) in near.chunks_exact_mut(self.width).enumerate() {
             let rows = y.saturating_sub(reach)..(y + reach + 1).min(self.height);
             for (row, steps) in across.chunks_exact(self.width).enumerate().take(rows.end).skip(rows.start) {
+                // Nothing is inside in a row that begins out of reach of everything.
+                if steps.first() == Some(&u8::MAX) && steps.last() == Some(&u8::MAX) && self.width < usize::from(u8::MAX) {
+                    continue;
+                }
                 let down = row.abs_diff(y) as f32;
                 let half = (radius * radius - down * down).max(0.0).sqrt() as u8;
                 for (near, &steps) in output.iter_mut().zip(steps) {
@@ -79,6 +86,9 @@ impl Mask {
     fn steps_across(&self) -> Vec<u8> {
         let mut steps: Vec<u8> = self.inside.iter().map(|&inside| if inside { 0 } else { u8::MAX }).collect();
         for row in steps.chunks_exact_mut(self.width) {
+            if !row.contains(&0) {
+                continue;
+            }
             let mut last = u8::MAX;
             for step in row.iter_mut() {
                 last = last.saturating_add(1).min(*step);
@@ -269,9 +279,8 @@ impl Window {
 
 impl Labels {
     /// The pixels of `label` in `view`.
-    #[expect(clippy::indexing_slicing, reason = "a view lies inside its grid")]
     pub(super) fn one(&self, label: u32, view: &View) -> Mask {
-        let inside = view.rows(self.width).flat_map(|row| &self.label[row]).map(|&l| l == label).collect();
+        let inside = view.copied(&self.label, self.width).into_iter().map(|l| l == label).collect();
         Mask { width: view.width(), height: view.height(), inside }
     }
 
@@ -292,9 +301,11 @@ impl Labels {
         let none = Window { label: 0, left: 0, top: 0, right: 0, bottom: 0, first: (0, 0), area: 0 };
         let mut windows = vec![none; self.count as usize + 1];
         for (y, row) in self.label.chunks_exact(self.width).enumerate() {
-            // Most rows' ends are empty, and quickly passed over.
-            let Some(first) = row.iter().position(|label| *label > 0) else { continue };
-            for (x, &label) in row.iter().enumerate().skip(first).filter(|(_, label)| **label > 0) {
+            // Most stretches are empty and quickly passed over.
+            let stretches = row.chunks(STRETCH_PX).zip((0..).step_by(STRETCH_PX));
+            let filled = stretches.filter(|(stretch, _)| stretch.iter().fold(0, |any, label| any | label) > 0);
+            let labelled = filled.flat_map(|(stretch, left)| (left..).zip(stretch)).filter(|(_, label)| **label > 0);
+            for (x, &label) in labelled {
                 let found = &mut windows[label as usize];
                 if found.area == 0 {
                     *found = Window { label, left: x, top: y, right: x, bottom: y, first: (x, y), area: 0 };

@@ -62,8 +62,7 @@ pub(super) fn of_body(
         bottom: (body.top + body.inside.height + margin).min(frame.raw.height_px()),
     };
     let (width, height) = (view.width(), view.height());
-    let values = view.rows(frame_width).flat_map(|row| &frame.relative[row]).copied().collect();
-    let light = Grid { width, height, values };
+    let light = Grid { width, height, values: view.copied(&frame.relative, frame_width) };
     let closed = light.closed(line);
     let least = DARKER.max(NOISE_SD * noise);
     let wide = |mask: &Mask| mask.placed((body.left - left, body.top - top), (width, height));
@@ -89,6 +88,9 @@ fn measure(cell: &Mask, swept: &Mask, lines: &[bool], um: f32) -> Protrusions {
     let arms = own.zip(&near.inside).map(|(own, &body)| own && !body).collect();
     let arms = Mask { width: cell.width, height: cell.height, inside: arms };
     let parts = arms.parts();
+    if parts.count == 0 {
+        return Protrusions::default();
+    }
     let mut reach = vec![0.0_f32; parts.count as usize + 1];
     for (distance, &part) in distances(&arms, &near).iter().zip(&parts.label) {
         if let Some(furthest) = reach.get_mut(part as usize).filter(|_| part > 0) {

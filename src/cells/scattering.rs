@@ -39,14 +39,17 @@ pub(super) fn noise(frame: &CorrectedFrame, pixel_size: PixelSize) -> f32 {
     }
     let step = (width * height / PLACES).isqrt().max(1);
     let sigma = pixel_size.px_from_um(FINE_UM) as f32;
+    // A smoothing looks no further than 2.5 times its width.
+    let margin = SIDE / 2 - ((2.5 * sigma).ceil() as usize).min(SIDE / 2);
+    let side = SIDE - 2 * margin;
     let mut found = Vec::with_capacity(2 * PLACES);
     for top in (0..height - SIDE).step_by(step) {
         for left in (0..width - SIDE).step_by(step) {
-            let rows = frame.relative.chunks_exact(width).skip(top).take(SIDE);
-            let values =
-                rows.flat_map(|row| row.get(left..left + SIDE).unwrap_or_default()).map(|v| v.max(DARKEST).ln());
-            let place = Grid { width: SIDE, height: SIDE, values: values.collect() };
-            let middle = SIDE * SIDE / 2;
+            let rows = frame.relative.chunks_exact(width).skip(top + margin).take(side);
+            let values = rows.flat_map(|row| row.get(left + margin..left + margin + side).unwrap_or_default());
+            let values = values.map(|v| v.max(DARKEST).ln()).collect();
+            let place = Grid { width: side, height: side, values };
+            let middle = side * side / 2;
             let smooth = place.smoothed(sigma);
             found.extend(place.values.get(middle).zip(smooth.values.get(middle)).map(|(a, b)| (a - b).abs()));
         }

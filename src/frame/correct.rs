@@ -212,19 +212,25 @@ fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> Vec<f32> {
         (low, (low + 1).min(count - 1), at - low as f32)
     };
     let across: Vec<(usize, usize, f32)> = (0..width).map(|x| place(x, lattice.columns)).collect();
+    let parts: Vec<f32> = across.iter().map(|at| at.2).collect();
+    // Runs of pixels between the same two centres.
+    let runs: Vec<(usize, usize, usize)> =
+        across.chunk_by(|a, b| a.0 == b.0).filter_map(|run| Some((run.first()?.0, run.first()?.1, run.len()))).collect();
     let mut relative = Vec::with_capacity(width * height);
     let mut line = vec![0.0_f32; lattice.columns];
-    let mut gain = vec![0.0_f32; width];
     for (y, counts) in plane.counts().chunks_exact(width).enumerate() {
         let (top, bottom, down) = place(y, lattice.rows);
         for (column, value) in line.iter_mut().enumerate() {
             let (above, below) = (inverse[top * lattice.columns + column], inverse[bottom * lattice.columns + column]);
             *value = above + (below - above) * down;
         }
-        for (value, &(left, right, part)) in gain.iter_mut().zip(&across) {
-            *value = line[left] + (line[right] - line[left]) * part;
+        let mut from = 0;
+        for &(left, right, length) in &runs {
+            let (first, slope) = (line[left], line[right] - line[left]);
+            let run = counts[from..from + length].iter().zip(&parts[from..from + length]);
+            relative.extend(run.map(|(&c, &part)| (finite(c) * (first + slope * part)).clamp(-1e6, 1e6)));
+            from += length;
         }
-        relative.extend(counts.iter().zip(&gain).map(|(&c, &g)| (finite(c) * g).clamp(-1e6, 1e6)));
     }
     relative
 }
