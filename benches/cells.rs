@@ -20,7 +20,7 @@ use std::time::Instant;
 
 const WIDTH: usize = 2560;
 const HEIGHT: usize = 2160;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 12;
 
 /// Fifty dark, grainy cells with bright halos, 20 um wide, that crawl a little with `time`.
 fn plane(time: usize) -> Plane {

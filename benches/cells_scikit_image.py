@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage, optimize
 from skimage import measure, morphology, segmentation, transform
 
-WIDTH, HEIGHT, ROUNDS = 2560, 2160, 3
+WIDTH, HEIGHT, ROUNDS = 2560, 2160, 12
 
 
 def plane(t):

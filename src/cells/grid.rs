@@ -192,9 +192,7 @@ impl Grid {
         // Several rows side by side: each waits for its own last sum only. Beyond the ends stand the edge's values.
         let mut lanes = vec![[0.0_f32; FEW_LANES]; width + span];
         let mut means = vec![[0.0_f32; FEW_LANES]; width];
-        for (rows, outputs) in
-            self.values.chunks(FEW_LANES * width).zip(values.chunks_mut(FEW_LANES * width))
-        {
+        for (rows, outputs) in self.values.chunks(FEW_LANES * width).zip(values.chunks_mut(FEW_LANES * width)) {
             for (lane, row) in rows.chunks_exact(width).enumerate() {
                 for (x, values) in lanes.iter_mut().enumerate() {
                     values[lane] = row[x.saturating_sub(radius).min(width - 1)];

@@ -69,7 +69,10 @@ impl Mask {
             let rows = y.saturating_sub(reach)..(y + reach + 1).min(self.height);
             for (row, steps) in across.chunks_exact(self.width).enumerate().take(rows.end).skip(rows.start) {
                 // Nothing is inside in a row that begins out of reach of everything.
-                if steps.first() == Some(&u8::MAX) && steps.last() == Some(&u8::MAX) && self.width < usize::from(u8::MAX) {
+                if steps.first() == Some(&u8::MAX)
+                    && steps.last() == Some(&u8::MAX)
+                    && self.width < usize::from(u8::MAX)
+                {
                     continue;
                 }
                 let down = row.abs_diff(y) as f32;

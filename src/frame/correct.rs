@@ -214,8 +214,10 @@ fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> Vec<f32> {
     let across: Vec<(usize, usize, f32)> = (0..width).map(|x| place(x, lattice.columns)).collect();
     let parts: Vec<f32> = across.iter().map(|at| at.2).collect();
     // Runs of pixels between the same two centres.
-    let runs: Vec<(usize, usize, usize)> =
-        across.chunk_by(|a, b| a.0 == b.0).filter_map(|run| Some((run.first()?.0, run.first()?.1, run.len()))).collect();
+    let runs: Vec<(usize, usize, usize)> = across
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter_map(|run| Some((run.first()?.0, run.first()?.1, run.len())))
+        .collect();
     let mut relative = Vec::with_capacity(width * height);
     let mut line = vec![0.0_f32; lattice.columns];
     for (y, counts) in plane.counts().chunks_exact(width).enumerate() {
