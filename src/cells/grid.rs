@@ -194,9 +194,11 @@ impl Grid {
         let mut means = vec![[0.0_f32; FEW_LANES]; width];
         for (rows, outputs) in self.values.chunks(FEW_LANES * width).zip(values.chunks_mut(FEW_LANES * width)) {
             for (lane, row) in rows.chunks_exact(width).enumerate() {
-                for (x, values) in lanes.iter_mut().enumerate() {
-                    values[lane] = row[x.saturating_sub(radius).min(width - 1)];
-                }
+                let (before, within) = lanes.split_at_mut(radius);
+                let (within, after) = within.split_at_mut(width);
+                before.iter_mut().for_each(|values| values[lane] = row[0]);
+                within.iter_mut().zip(row).for_each(|(values, &value)| values[lane] = value);
+                after.iter_mut().for_each(|values| values[lane] = row[width - 1]);
             }
             // Sums in f64: the running sum must not drift along the row.
             let mut sums = [0.0_f64; FEW_LANES];

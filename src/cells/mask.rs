@@ -92,15 +92,15 @@ impl Mask {
             if !row.contains(&0) {
                 continue;
             }
-            let mut last = u8::MAX;
+            let mut far = u32::from(u8::MAX);
             for step in row.iter_mut() {
-                last = last.saturating_add(1).min(*step);
-                *step = last;
+                far = if *step == 0 { 0 } else { far + 1 };
+                *step = far.min(u32::from(u8::MAX)) as u8;
             }
-            last = u8::MAX;
+            far = u32::from(u8::MAX);
             for step in row.iter_mut().rev() {
-                last = last.saturating_add(1).min(*step);
-                *step = last;
+                far = if *step == 0 { 0 } else { far + 1 };
+                *step = far.min(u32::from(*step)) as u8;
             }
         }
         steps

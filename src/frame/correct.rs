@@ -131,9 +131,11 @@ impl Lattice {
         for (index, (block, &weight)) in blocks.iter().zip(weights).enumerate() {
             let terms = self.terms(index);
             for i in 0..TERMS {
-                right[i] += weight * terms[i] * f64::from(block.median);
-                for j in 0..=i {
-                    normal[i][j] += weight * terms[i] * terms[j];
+                let weighted = weight * terms[i];
+                right[i] += weighted * f64::from(block.median);
+                // More than the lower triangle, but as many as can be added at once.
+                for (sum, term) in normal[i].iter_mut().zip(&terms) {
+                    *sum += weighted * term;
                 }
             }
         }
