@@ -194,11 +194,15 @@ impl Grid {
         let mut means = vec![[0.0_f32; FEW_LANES]; width];
         for (rows, outputs) in self.values.chunks(FEW_LANES * width).zip(values.chunks_mut(FEW_LANES * width)) {
             for (lane, row) in rows.chunks_exact(width).enumerate() {
-                let (before, within) = lanes.split_at_mut(radius);
-                let (within, after) = within.split_at_mut(width);
-                before.iter_mut().for_each(|values| values[lane] = row[0]);
-                within.iter_mut().zip(row).for_each(|(values, &value)| values[lane] = value);
-                after.iter_mut().for_each(|values| values[lane] = row[width - 1]);
+                let ends = [(0..radius, row[0]), (radius + width..lanes.len(), row[width - 1])];
+                for (beyond, edge) in ends {
+                    for values in &mut lanes[beyond] {
+                        values[lane] = edge;
+                    }
+                }
+                for (values, &value) in lanes[radius..].iter_mut().zip(row) {
+                    values[lane] = value;
+                }
             }
             // Sums in f64: the running sum must not drift along the row.
             let mut sums = [0.0_f64; FEW_LANES];

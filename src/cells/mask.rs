@@ -212,7 +212,7 @@ impl Mask {
             }
             numbers[run] = numbers[first];
         }
-        Runs { runs, numbers, count }
+        Runs { in_order: runs, numbers, count }
     }
 }
 
@@ -225,7 +225,7 @@ struct Run {
 
 /// The runs of a mask in reading order, and the connected part that each belongs to.
 struct Runs {
-    runs: Vec<Run>,
+    in_order: Vec<Run>,
     /// 1..=count, in the order of the parts' first pixels.
     numbers: Vec<u32>,
     count: u32,
@@ -233,7 +233,7 @@ struct Runs {
 
 impl Runs {
     fn numbered(&self) -> impl Iterator<Item = (&Run, usize)> {
-        self.runs.iter().zip(self.numbers.iter().map(|&number| number as usize))
+        self.in_order.iter().zip(self.numbers.iter().map(|&number| number as usize))
     }
 }
 
