@@ -1,7 +1,8 @@
 //! Where in a working picture there may be cells: a network need not look at the rest.
 //!
 //! Most of a frame is empty substrate. A block counts as busy when its contrast stands clearly above the quietest blocks';
-//! busy blocks, widened by a margin, are put into rectangles that do not overlap.
+//! busy blocks, widened by a margin, are put into rectangles that do not overlap. A block's contrast is what varies in it: its
+//! mean is not asked, for the ground beside a cell is lifted or lowered as a whole where the slow part of the light is taken away.
 
 use super::mask::Mask;
 use super::working::WorkingPicture;
@@ -90,16 +91,22 @@ impl WorkingPicture {
     /// Which blocks are busy.
     fn blocks(&self) -> Mask {
         let (width, height) = (self.width.div_ceil(BLOCK_PX), self.height.div_ceil(BLOCK_PX));
-        let mut sums = vec![(0.0_f64, 0_u32); width * height];
+        // Squares, values, how many.
+        let mut sums = vec![(0.0_f64, 0.0_f64, 0_u32); width * height];
         for (rows, sums) in self.values.chunks(BLOCK_PX * self.width.max(1)).zip(sums.chunks_mut(width.max(1))) {
             for row in rows.chunks(self.width.max(1)) {
                 for (run, sum) in row.chunks(BLOCK_PX).zip(sums.iter_mut()) {
                     sum.0 += f64::from(run.iter().map(|v| v * v).sum::<f32>());
-                    sum.1 += run.len() as u32;
+                    sum.1 += f64::from(run.iter().sum::<f32>());
+                    sum.2 += run.len() as u32;
                 }
             }
         }
-        let contrast: Vec<f64> = sums.iter().map(|(sum, count)| (sum / f64::from((*count).max(1))).sqrt()).collect();
+        let spread = |&(squares, sum, count): &(f64, f64, u32)| {
+            let count = f64::from(count.max(1));
+            (squares / count - (sum / count).powi(2)).max(0.0).sqrt()
+        };
+        let contrast: Vec<f64> = sums.iter().map(spread).collect();
         let mut sorted = contrast.clone();
         sorted.sort_unstable_by(f64::total_cmp);
         let quiet = sorted.get((sorted.len() as f64 * QUIET_SHARE) as usize).copied().unwrap_or(0.0);

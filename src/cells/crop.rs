@@ -13,6 +13,8 @@ use crate::units::{PixelSize, PointPx};
 const RADIUS_UM: f64 = 35.0;
 /// The cubic kernel's parameter.
 const A: f64 = -0.5;
+/// Rows that are resized at once: as many as stay in registers.
+const LANES: usize = 16;
 /// A finer pixel than this would make a box of a hundred thousand pixels a side; no frame holds it.
 const LARGEST_RADIUS_PX: f64 = 30_000.0;
 
@@ -93,47 +95,77 @@ impl Cutter {
     }
 
     /// Rows first, then columns; the result clipped to 0..=1 and rounded to whole 255ths.
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "first + taps <= side by construction; source holds side * side, narrow side * 256 values"
-    )]
+    #[expect(clippy::indexing_slicing, reason = "first + taps <= side by construction; narrow holds side * 256 values")]
     fn resize(&self, source: &[f32], side: usize) -> Vec<f32> {
         let mut narrow = vec![0.0_f32; side * CROP_SIDE_PX];
-        for (input, output) in source.chunks_exact(side).zip(narrow.chunks_exact_mut(CROP_SIDE_PX)) {
-            for ((pixel, &first), weights) in
-                output.iter_mut().zip(&self.first).zip(self.weights.chunks_exact(self.taps))
-            {
-                *pixel = input[first..first + self.taps].iter().zip(weights).map(|(v, w)| v * w).sum();
+        // Several rows at once, side by side: they share the weights.
+        let mut turned = vec![[0.0_f32; LANES]; side];
+        for (inputs, outputs) in source.chunks(LANES * side).zip(narrow.chunks_mut(LANES * CROP_SIDE_PX)) {
+            for (lane, row) in inputs.chunks_exact(side).enumerate() {
+                for (values, &value) in turned.iter_mut().zip(row) {
+                    values[lane] = value;
+                }
+            }
+            for (column, (&first, weights)) in self.first.iter().zip(self.weights.chunks_exact(self.taps)).enumerate() {
+                let mut sums = [0.0_f32; LANES];
+                for (values, weight) in turned[first..first + self.taps].iter().zip(weights) {
+                    for (sum, value) in sums.iter_mut().zip(values) {
+                        *sum += value * weight;
+                    }
+                }
+                for (row, sum) in outputs.chunks_exact_mut(CROP_SIDE_PX).zip(sums) {
+                    row[column] = sum;
+                }
             }
         }
         let mut pixels = vec![0.0_f32; CROP_SIDE_PX * CROP_SIDE_PX];
         let rows = pixels.chunks_exact_mut(CROP_SIDE_PX).zip(&self.first).zip(self.weights.chunks_exact(self.taps));
         for ((output, &first), weights) in rows {
             let inputs = narrow[first * CROP_SIDE_PX..].chunks_exact(CROP_SIDE_PX);
-            for (input, &weight) in inputs.zip(weights) {
-                for (sum, value) in output.iter_mut().zip(input) {
-                    *sum += value * weight;
+            for (block, left) in output.as_chunks_mut::<LANES>().0.iter_mut().zip((0..).step_by(LANES)) {
+                for (input, &weight) in inputs.clone().zip(weights) {
+                    for (sum, value) in block.iter_mut().zip(&input[left..left + LANES]) {
+                        *sum += value * weight;
+                    }
                 }
-            }
-            for value in output {
-                *value = (value.clamp(0.0, 1.0) * 255.0 + 0.5).floor() / 255.0;
+                for value in block {
+                    *value = whole(value.clamp(0.0, 1.0) * 255.0 + 0.5) / 255.0;
+                }
             }
         }
         pixels
     }
 }
 
+/// The whole part of a value of 0..=256: as `floor`, but for many values at once.
+fn whole(value: f32) -> f32 {
+    // From here on an f32 holds whole numbers only, so that adding it rounds.
+    const ONLY_WHOLE: f32 = 8_388_608.0;
+    let nearest = (value + ONLY_WHOLE) - ONLY_WHOLE;
+    if nearest > value { nearest - 1.0 } else { nearest }
+}
+
 /// From the darkest to the brightest pixel as 0..=1; a single value gives zeros.
 fn normalise(pixels: &mut [f32]) {
-    let (low, high) = pixels
-        .iter()
-        .filter(|v| v.is_finite())
-        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
-    let range = f64::from(high) - f64::from(low);
+    let (low, high) = extremes(pixels);
+    let (low, range) = (f64::from(low), f64::from(high) - f64::from(low));
     for value in pixels {
-        let share = (f64::from(*value) - f64::from(low)) / range;
-        *value = if range > 0.0 && share.is_finite() { share as f32 } else { 0.0 };
+        let share = (f64::from(*value) - low) / range;
+        *value = if share.is_finite() { share as f32 } else { 0.0 };
     }
+}
+
+/// The least and the greatest of the finite values; several at a time, for the order does not matter.
+fn extremes(pixels: &[f32]) -> (f32, f32) {
+    let mut lanes = [(f32::INFINITY, f32::NEG_INFINITY); 8];
+    for run in pixels.chunks(lanes.len()) {
+        for ((low, high), &value) in lanes.iter_mut().zip(run) {
+            let finite = value.is_finite();
+            *low = if finite && value < *low { value } else { *low };
+            *high = if finite && value > *high { value } else { *high };
+        }
+    }
+    lanes.into_iter().fold((f32::INFINITY, f32::NEG_INFINITY), |a, b| (a.0.min(b.0), a.1.max(b.1)))
 }
 
 /// The coordinate rounded half up, when it is a place in a frame.

@@ -48,18 +48,16 @@ impl Mask {
 }
 
 /// Steps since the last outside pixel, down every column or up.
-#[expect(clippy::indexing_slicing, reason = "rows are within the grid")]
 fn sweep(steps: &mut [f32], inside: &[bool], width: usize, up: bool) {
-    let height = steps.len() / width;
     let mut last = vec![f32::INFINITY; width];
-    for row in 0..height {
-        let y = if up { height - 1 - row } else { row };
-        for (x, last) in last.iter_mut().enumerate() {
-            let at = y * width + x;
-            *last = if inside[at] { *last + 1.0 } else { 0.0 };
-            steps[at] = steps[at].min(*last);
+    let mut pass = |(steps, inside): (&mut [f32], &[bool])| {
+        for ((steps, &inside), last) in steps.iter_mut().zip(inside).zip(&mut last) {
+            *last = if inside { *last + 1.0 } else { 0.0 };
+            *steps = if *last < *steps { *last } else { *steps };
         }
-    }
+    };
+    let rows = steps.chunks_exact_mut(width).zip(inside.chunks_exact(width));
+    if up { rows.rev().for_each(&mut pass) } else { rows.for_each(&mut pass) }
 }
 
 /// The lower envelope of the parabolas of one row (Felzenszwalb and Huttenlocher).

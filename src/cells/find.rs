@@ -1,5 +1,6 @@
 //! From a corrected frame to its cells.
 
+use super::body::Body;
 use super::crop::Cutter;
 use super::maps::Maps;
 use super::mask::{Labels, Mask, Window};
@@ -112,11 +113,14 @@ impl Place<'_> {
             let at = working(y).min(labels.height - 1) * labels.width + working(x).min(labels.width - 1);
             labels.label.get(at).is_some_and(|label| *label != 0 && *label != cell.label)
         };
-        let arms = protrusion::of_outline(self.frame, &outline, light, foreign);
-        shape.protrusion_count = arms.count;
-        shape.protrusion_total_um = arms.total_um;
-        shape.protrusion_longest_um = arms.longest_um;
-        shape.scattering = scattering::of_outline(self.frame, &outline, light, shape.area_um2);
+        let frame_px = (self.frame.raw.width_px(), self.frame.raw.height_px());
+        if let Some(body) = Body::of(&outline, frame_px) {
+            let arms = protrusion::of_body(self.frame, &body, light, foreign);
+            shape.protrusion_count = arms.count;
+            shape.protrusion_total_um = arms.total_um;
+            shape.protrusion_longest_um = arms.longest_um;
+            shape.scattering = scattering::of_body(self.frame, &body, light, shape.area_um2);
+        }
         let touches_border =
             cell.left == 0 || cell.top == 0 || cell.right + 1 >= labels.width || cell.bottom + 1 >= labels.height;
         let crop = cutter.cut(&self.frame.raw, measured.centroid);

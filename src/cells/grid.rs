@@ -26,6 +26,16 @@ impl View {
         (self.top..self.bottom).map(move |y| y * width + self.left..y * width + self.right)
     }
 
+    /// The values in it of a grid of `width` columns.
+    #[expect(clippy::indexing_slicing, reason = "a view lies inside its grid")]
+    pub(super) fn copied<T: Copy>(self, values: &[T], width: usize) -> Vec<T> {
+        let mut copied = Vec::with_capacity(self.width() * self.height());
+        for row in self.rows(width) {
+            copied.extend_from_slice(&values[row]);
+        }
+        copied
+    }
+
     pub(super) fn width(self) -> usize {
         self.right - self.left
     }
@@ -37,9 +47,8 @@ impl View {
 
 impl Grid {
     /// The values in `view`.
-    #[expect(clippy::indexing_slicing, reason = "a view lies inside its grid")]
     pub(super) fn within(&self, view: &View) -> Self {
-        let values = view.rows(self.width).flat_map(|row| &self.values[row]).copied().collect();
+        let values = view.copied(&self.values, self.width);
         Self { width: view.width(), height: view.height(), values }
     }
 
@@ -101,24 +110,29 @@ impl Grid {
 
     /// Dark places narrower than `2 * radius + 1` px along both axes filled up: the least of the greatest values within squares.
     pub(super) fn closed(&self, radius: usize) -> Self {
-        self.extreme(radius, f32::max).extreme(radius, f32::min)
+        // Plain comparisons: the values are finite.
+        self.extreme(radius, |a, b| if a > b { a } else { b }).extreme(radius, |a, b| if a < b { a } else { b })
     }
 
     /// The extreme value, by `pick`, within a square of side `2 * radius + 1`; beyond the edge there is nothing.
     fn extreme(&self, radius: usize, pick: impl Fn(f32, f32) -> f32 + Copy) -> Self {
-        let across = |source: &Self| {
-            let values = source.values.chunks_exact(source.width).flat_map(|row| running(row, radius, pick)).collect();
-            Self { values, ..*source }
-        };
-        across(&across(self).turned()).turned()
-    }
-
-    /// Rows as columns.
-    #[expect(clippy::indexing_slicing, reason = "x < width and y < height")]
-    fn turned(&self) -> Self {
-        let (width, height) = (self.width, self.height);
-        let column = |x: usize| (0..height).map(move |y| self.values[y * width + x]);
-        Self { width: height, height: width, values: (0..width).flat_map(column).collect() }
+        let (width, side) = (self.width, 2 * radius + 1);
+        // Repeated edge values change no extreme of a run that holds the edge itself.
+        let padded = width + 2 * radius;
+        let mut across = Vec::with_capacity(padded * self.height);
+        for row in self.values.chunks_exact(width) {
+            let (first, last) = (row.first().copied().unwrap_or_default(), row.last().copied().unwrap_or_default());
+            across.extend(std::iter::repeat_n(first, radius));
+            across.extend_from_slice(row);
+            across.extend(std::iter::repeat_n(last, radius));
+        }
+        let across = running(across, side, 1, pick);
+        // What a run takes from the next row lies beyond the first `width` places of its own.
+        let mut rows: Vec<&[f32]> = across.chunks(padded).filter_map(|row| row.get(..width)).collect();
+        let (Some(&first), Some(&last)) = (rows.first(), rows.last()) else { return self.clone() };
+        rows.splice(..0, std::iter::repeat_n(first, radius));
+        rows.extend(std::iter::repeat_n(last, radius));
+        Self { values: running(rows.concat(), side, width, pick), ..*self }
     }
 
     /// The size of the gradient per px, by central differences.
@@ -171,17 +185,42 @@ impl Grid {
         Self { width, height: self.height, values }
     }
 
-    #[expect(clippy::indexing_slicing, reason = "indices are clamped to the row")]
+    #[expect(clippy::indexing_slicing, reason = "places are clamped to the row, lanes are below FEW_LANES")]
     fn running_rows(&self, radius: usize, scale: f32) -> Self {
-        let width = self.width;
-        let mut values = Vec::with_capacity(self.values.len());
-        for row in self.values.chunks_exact(width) {
-            let read = |x: usize| row[x.saturating_sub(radius).min(width - 1)];
+        let (width, span) = (self.width, 2 * radius + 1);
+        let mut values = vec![0.0_f32; self.values.len()];
+        // Several rows side by side: each waits for its own last sum only. Beyond the ends stand the edge's values.
+        let mut lanes = vec![[0.0_f32; FEW_LANES]; width + span];
+        let mut means = vec![[0.0_f32; FEW_LANES]; width];
+        for (rows, outputs) in self.values.chunks(FEW_LANES * width).zip(values.chunks_mut(FEW_LANES * width)) {
+            for (lane, row) in rows.chunks_exact(width).enumerate() {
+                let ends = [(0..radius, row[0]), (radius + width..lanes.len(), row[width - 1])];
+                for (beyond, edge) in ends {
+                    for values in &mut lanes[beyond] {
+                        values[lane] = edge;
+                    }
+                }
+                for (values, &value) in lanes[radius..].iter_mut().zip(row) {
+                    values[lane] = value;
+                }
+            }
             // Sums in f64: the running sum must not drift along the row.
-            let mut sum: f64 = (0..=2 * radius).map(|x| f64::from(read(x))).sum();
-            for x in 0..width {
-                values.push(sum as f32 * scale);
-                sum += f64::from(read(x + 2 * radius + 1)) - f64::from(read(x));
+            let mut sums = [0.0_f64; FEW_LANES];
+            for values in &lanes[..span] {
+                for (sum, &value) in sums.iter_mut().zip(values) {
+                    *sum += f64::from(value);
+                }
+            }
+            for ((mean, leaves), enters) in means.iter_mut().zip(&lanes).zip(&lanes[span..]) {
+                for (((mean, sum), &leaves), &enters) in mean.iter_mut().zip(&mut sums).zip(leaves).zip(enters) {
+                    *mean = *sum as f32 * scale;
+                    *sum += f64::from(enters) - f64::from(leaves);
+                }
+            }
+            for (lane, output) in outputs.chunks_exact_mut(width).enumerate() {
+                for (value, mean) in output.iter_mut().zip(&means) {
+                    *value = mean[lane];
+                }
             }
         }
         Self { width, height: self.height, values }
@@ -211,13 +250,24 @@ impl Grid {
 /// Values that are summed at once: as many as stay in registers.
 const LANES: usize = 16;
 
+/// As many of the values that remain at the end of a row.
+const FEW_LANES: usize = 4;
+/// Most taps on one side of a kernel: those of the widest that is not made of running means.
+const MOST_TAPS: usize = 12;
+
 /// `output[x]` = the sum over the taps of `weight * (left[x] + right[x])`, the centre once; `sides` gives both for a tap and
 /// each is at least as long as `output`.
-#[expect(clippy::indexing_slicing, reason = "x stays below the length of output, which no side is shorter than")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "x stays below the length of output, which no side is shorter than, and taps below MOST_TAPS + 1"
+)]
 fn weigh<'a>(output: &mut [f32], half: &[f32], sides: impl Fn(usize) -> (&'a [f32], &'a [f32])) {
-    let pairs: Vec<(f32, &[f32], &[f32])> =
-        half.iter().enumerate().map(|(tap, &weight)| (weight, sides(tap).0, sides(tap).1)).collect();
-    let Some((&(centre, middle, _), pairs)) = pairs.split_first() else { return };
+    let mut table: [(f32, &[f32], &[f32]); MOST_TAPS + 1] = [(0.0, &[], &[]); MOST_TAPS + 1];
+    for (tap, (entry, &weight)) in table.iter_mut().zip(half).enumerate() {
+        let (left, right) = sides(tap);
+        *entry = (weight, left, right);
+    }
+    let Some((&(centre, middle, _), pairs)) = table[..half.len().min(MOST_TAPS + 1)].split_first() else { return };
     let length = output.len();
     let (blocks, rest) = output.as_chunks_mut::<LANES>();
     for (block, x) in blocks.iter_mut().zip((0..).step_by(LANES)) {
@@ -232,7 +282,20 @@ fn weigh<'a>(output: &mut [f32], half: &[f32], sides: impl Fn(usize) -> (&'a [f3
         }
         *block = sum;
     }
-    for (value, x) in rest.iter_mut().zip(length / LANES * LANES..) {
+    let done = length / LANES * LANES;
+    let (blocks, rest) = rest.as_chunks_mut::<FEW_LANES>();
+    for (block, x) in blocks.iter_mut().zip((done..).step_by(FEW_LANES)) {
+        let mut sum = [0.0_f32; FEW_LANES];
+        for (weight, left, right) in pairs {
+            for ((sum, left), right) in sum.iter_mut().zip(&left[x..x + FEW_LANES]).zip(&right[x..x + FEW_LANES]) {
+                *sum += weight * (left + right);
+            }
+        }
+        for ((value, sum), middle) in block.iter_mut().zip(sum).zip(&middle[x..x + FEW_LANES]) {
+            *value = centre * middle + sum;
+        }
+    }
+    for (value, x) in rest.iter_mut().zip(length / FEW_LANES * FEW_LANES..) {
         *value =
             centre * middle[x] + pairs.iter().map(|(weight, left, right)| weight * (left[x] + right[x])).sum::<f32>();
     }
@@ -246,28 +309,19 @@ fn gaussian(sigma: f32) -> Vec<f32> {
     half.into_iter().map(|w| w / sum).collect()
 }
 
-/// The extreme of every run of `2 * radius + 1` values around each place, as far as the row goes; runs double in length.
-#[expect(clippy::indexing_slicing, reason = "steps are shorter than what is left")]
-fn running(row: &[f32], radius: usize, pick: impl Fn(f32, f32) -> f32) -> Vec<f32> {
-    let wanted = 2 * radius + 1;
-    let Some(edge) = row.first().zip(row.last()) else { return Vec::new() };
-    // Repeated edge values change no extreme of a run that holds the edge itself.
-    let mut padded = Vec::with_capacity(row.len() + 2 * radius);
-    padded.resize(radius, *edge.0);
-    padded.extend_from_slice(row);
-    padded.resize(row.len() + 2 * radius, *edge.1);
+/// The extreme of every `wanted` values that lie `stride` apart, beginning at each place; runs double in length.
+fn running(mut values: Vec<f32>, wanted: usize, stride: usize, pick: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+    let mut next = Vec::with_capacity(values.len());
     let mut length = 1;
     while length < wanted {
         let step = length.min(wanted - length);
-        // In place: what is read ahead has not been written yet.
-        let left = padded.len() - step;
-        for at in 0..left {
-            padded[at] = pick(padded[at], padded[at + step]);
-        }
-        padded.truncate(left);
+        next.clear();
+        let ahead = values.get(step * stride..).unwrap_or_default();
+        next.extend(values.iter().zip(ahead).map(|(&here, &ahead)| pick(here, ahead)));
+        std::mem::swap(&mut values, &mut next);
         length += step;
     }
-    padded
+    values
 }
 
 #[cfg(test)]
@@ -308,7 +362,10 @@ mod tests {
             let plain: Vec<f32> = (0..97_usize)
                 .map(|i| values[i.saturating_sub(radius)..(i + radius + 1).min(97)].iter().copied().fold(0.0, f32::max))
                 .collect();
-            assert_eq!(running(&values, radius, f32::max), plain, "{radius}");
+            let row = Grid { width: 97, height: 1, values };
+            assert_eq!(row.extreme(radius, f32::max).values, plain, "{radius}");
+            let column = Grid { width: 1, height: 97, values: row.values };
+            assert_eq!(column.extreme(radius, f32::max).values, plain, "{radius}");
         }
     }
 

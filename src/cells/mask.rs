@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 /// Discs from this radius on are widened by exact distances instead of runs, px.
 const FURTHEST_STEPS: f32 = 60.0;
 
+/// Pixels of a row that are looked at together.
+const STRETCH_PX: usize = 32;
+
 /// `[height, width]`, true inside.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Mask {
@@ -30,6 +33,16 @@ impl Mask {
         Self { width: grid.width, height: grid.height, inside }
     }
 
+    /// The same pixels in a larger mask, whose pixel `corner` is the first one here.
+    #[expect(clippy::indexing_slicing, reason = "the larger mask holds this one")]
+    pub(super) fn placed(&self, corner: (usize, usize), (width, height): (usize, usize)) -> Self {
+        let mut inside = vec![false; width * height];
+        for (y, row) in (corner.1..).zip(self.inside.chunks_exact(self.width)) {
+            inside[y * width + corner.0..][..self.width].copy_from_slice(row);
+        }
+        Self { width, height, inside }
+    }
+
     /// The pixels outside.
     pub(super) fn inverted(&self) -> Self {
         let inside = self.inside.iter().map(|&v| !v).collect();
@@ -38,7 +51,7 @@ impl Mask {
 
     /// Number of pixels inside.
     pub(super) fn area(&self) -> usize {
-        self.inside.iter().filter(|&&v| v).count()
+        self.inside.iter().map(|&v| usize::from(v)).sum()
     }
 
     /// All pixels within `radius` px of the set.
@@ -55,6 +68,13 @@ impl Mask {
         for (y, output) in near.chunks_exact_mut(self.width).enumerate() {
             let rows = y.saturating_sub(reach)..(y + reach + 1).min(self.height);
             for (row, steps) in across.chunks_exact(self.width).enumerate().take(rows.end).skip(rows.start) {
+                // Nothing is inside in a row that begins out of reach of everything.
+                if steps.first() == Some(&u8::MAX)
+                    && steps.last() == Some(&u8::MAX)
+                    && self.width < usize::from(u8::MAX)
+                {
+                    continue;
+                }
                 let down = row.abs_diff(y) as f32;
                 let half = (radius * radius - down * down).max(0.0).sqrt() as u8;
                 for (near, &steps) in output.iter_mut().zip(steps) {
@@ -69,15 +89,18 @@ impl Mask {
     fn steps_across(&self) -> Vec<u8> {
         let mut steps: Vec<u8> = self.inside.iter().map(|&inside| if inside { 0 } else { u8::MAX }).collect();
         for row in steps.chunks_exact_mut(self.width) {
-            let mut last = u8::MAX;
-            for step in row.iter_mut() {
-                last = last.saturating_add(1).min(*step);
-                *step = last;
+            if !row.contains(&0) {
+                continue;
             }
-            last = u8::MAX;
+            let mut far = u32::from(u8::MAX);
+            for step in row.iter_mut() {
+                far = if *step == 0 { 0 } else { far + 1 };
+                *step = far.min(u32::from(u8::MAX)) as u8;
+            }
+            far = u32::from(u8::MAX);
             for step in row.iter_mut().rev() {
-                last = last.saturating_add(1).min(*step);
-                *step = last;
+                far = if *step == 0 { 0 } else { far + 1 };
+                *step = far.min(u32::from(*step)) as u8;
             }
         }
         steps
@@ -116,19 +139,20 @@ impl Mask {
     }
 
     /// Holes (outside parts, 4 neighbours, that do not reach the frame's edge) of at most `largest` px filled in.
-    #[expect(clippy::indexing_slicing, reason = "labels are 0..=count, tables hold count + 1, a mask has a row")]
+    #[expect(clippy::indexing_slicing, reason = "numbers are 1..=count, tables hold count + 1, runs lie in the mask")]
     pub(super) fn filled(&self, largest: usize) -> Self {
-        let holes = self.inverted().flood(false);
-        let area = holes.areas();
+        let holes = self.runs(false, false);
+        let mut area = vec![0; holes.count as usize + 1];
         let mut open = vec![false; holes.count as usize + 1];
-        let last = self.inside.len().saturating_sub(self.width);
-        let sides = holes.label.chunks_exact(self.width).flat_map(|row| [row[0], row[self.width - 1]]);
-        for label in holes.label[..self.width].iter().chain(&holes.label[last..]).copied().chain(sides) {
-            open[label as usize] = true;
+        for (run, number) in holes.numbered() {
+            area[number] += run.end - run.start;
+            open[number] |= run.start == 0 || run.end == self.width || run.y == 0 || run.y + 1 == self.height;
         }
-        let fill = |label: u32| label > 0 && !open[label as usize] && area[label as usize] <= largest;
-        let inside = self.inside.iter().zip(&holes.label).map(|(&inside, &label)| inside || fill(label)).collect();
-        Self { width: self.width, height: self.height, inside }
+        let mut filled = self.clone();
+        for (run, _) in holes.numbered().filter(|(_, number)| !open[*number] && area[*number] <= largest) {
+            filled.inside[run.y * self.width + run.start..run.y * self.width + run.end].fill(true);
+        }
+        filled
     }
 
     /// Only the parts with at least `smallest` px.
@@ -140,26 +164,37 @@ impl Mask {
         Self { width: self.width, height: self.height, inside }
     }
 
-    /// Joins the runs of every row with those of the row above.
-    #[expect(clippy::indexing_slicing, reason = "runs are numbered as they are pushed and lie inside their rows")]
+    /// The connected parts, 8 neighbours or 4, as labels.
+    #[expect(clippy::indexing_slicing, reason = "runs lie in the mask")]
     fn flood(&self, diagonal: bool) -> Labels {
+        let runs = self.runs(true, diagonal);
+        let mut label = vec![0_u32; self.inside.len()];
+        for (run, number) in runs.numbered() {
+            label[run.y * self.width + run.start..run.y * self.width + run.end].fill(number as u32);
+        }
+        Labels { width: self.width, height: self.height, label, count: runs.count }
+    }
+
+    /// The runs of pixels that are `wanted`; those of every row joined with those of the row above that they touch.
+    #[expect(clippy::indexing_slicing, reason = "runs are numbered as they are pushed and lie inside their rows")]
+    fn runs(&self, wanted: bool, diagonal: bool) -> Runs {
         let reach = usize::from(diagonal);
-        // Row, first column, column after the last.
-        let mut runs: Vec<(usize, usize, usize)> = Vec::new();
+        let mut runs: Vec<Run> = Vec::new();
         let mut joined: Vec<u32> = Vec::new();
         let mut above = 0..0;
         for (y, row) in self.inside.chunks_exact(self.width).enumerate() {
             let begin = runs.len();
             let mut candidate = above.start;
             let mut x = 0;
-            while let Some(start) = row[x..].iter().position(|&inside| inside).map(|skip| x + skip) {
-                let end = row[start..].iter().position(|&inside| !inside).map_or(self.width, |skip| start + skip);
+            while let Some(start) = row[x..].iter().position(|&inside| inside == wanted).map(|skip| x + skip) {
+                let end = row[start..].iter().position(|&inside| inside != wanted);
+                let end = end.map_or(self.width, |skip| start + skip);
                 joined.push(runs.len() as u32);
-                runs.push((y, start, end));
-                while candidate < above.end && runs[candidate].2 + reach <= start {
+                runs.push(Run { y, start, end });
+                while candidate < above.end && runs[candidate].end + reach <= start {
                     candidate += 1;
                 }
-                let touching = (candidate..above.end).take_while(|&other| runs[other].1 < end + reach);
+                let touching = (candidate..above.end).take_while(|&other| runs[other].start < end + reach);
                 for other in touching {
                     join(&mut joined, other as u32, runs.len() as u32 - 1);
                 }
@@ -167,18 +202,38 @@ impl Mask {
             }
             above = begin..runs.len();
         }
-        let mut label = vec![0_u32; self.inside.len()];
         let mut numbers = vec![0_u32; runs.len()];
         let mut count = 0;
-        for (run, &(y, start, end)) in runs.iter().enumerate() {
+        for run in 0..runs.len() {
             let first = first_run(&mut joined, run as u32) as usize;
             if numbers[first] == 0 {
                 count += 1;
                 numbers[first] = count;
             }
-            label[y * self.width + start..y * self.width + end].fill(numbers[first]);
+            numbers[run] = numbers[first];
         }
-        Labels { width: self.width, height: self.height, label, count }
+        Runs { in_order: runs, numbers, count }
+    }
+}
+
+/// Pixels `start..end` of row `y`.
+struct Run {
+    y: usize,
+    start: usize,
+    end: usize,
+}
+
+/// The runs of a mask in reading order, and the connected part that each belongs to.
+struct Runs {
+    in_order: Vec<Run>,
+    /// 1..=count, in the order of the parts' first pixels.
+    numbers: Vec<u32>,
+    count: u32,
+}
+
+impl Runs {
+    fn numbered(&self) -> impl Iterator<Item = (&Run, usize)> {
+        self.in_order.iter().zip(self.numbers.iter().map(|&number| number as usize))
     }
 }
 
@@ -227,9 +282,8 @@ impl Window {
 
 impl Labels {
     /// The pixels of `label` in `view`.
-    #[expect(clippy::indexing_slicing, reason = "a view lies inside its grid")]
     pub(super) fn one(&self, label: u32, view: &View) -> Mask {
-        let inside = view.rows(self.width).flat_map(|row| &self.label[row]).map(|&l| l == label).collect();
+        let inside = view.copied(&self.label, self.width).into_iter().map(|l| l == label).collect();
         Mask { width: view.width(), height: view.height(), inside }
     }
 
@@ -250,7 +304,11 @@ impl Labels {
         let none = Window { label: 0, left: 0, top: 0, right: 0, bottom: 0, first: (0, 0), area: 0 };
         let mut windows = vec![none; self.count as usize + 1];
         for (y, row) in self.label.chunks_exact(self.width).enumerate() {
-            for (x, &label) in row.iter().enumerate().filter(|(_, label)| **label > 0) {
+            // Most stretches are empty and quickly passed over.
+            let stretches = row.chunks(STRETCH_PX).zip((0..).step_by(STRETCH_PX));
+            let filled = stretches.filter(|(stretch, _)| stretch.iter().fold(0, |any, label| any | label) > 0);
+            let labelled = filled.flat_map(|(stretch, left)| (left..).zip(stretch)).filter(|(_, label)| **label > 0);
+            for (x, &label) in labelled {
                 let found = &mut windows[label as usize];
                 if found.area == 0 {
                     *found = Window { label, left: x, top: y, right: x, bottom: y, first: (x, y), area: 0 };

@@ -4,11 +4,11 @@
 //! enough, is a protrusion. Pseudopods are a micrometre wide, finer than any outline of a whole cell: what is darker than
 //! its surroundings, narrow, and hangs on the cell is looked for in the light itself.
 
-use super::grid::Grid;
+use super::body::Body;
+use super::grid::{Grid, View};
 use super::mask::{Mask, neighbours};
-use super::outline;
 use crate::frame::CorrectedFrame;
-use crate::units::{PixelSize, PointPx};
+use crate::units::PixelSize;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
@@ -39,60 +39,60 @@ pub(super) struct Protrusions {
     pub(super) longest_um: f64,
 }
 
-/// Measures the protrusions of the cell inside `outline` (frame px) in a frame of this noise
-/// ([`scattering::noise`](super::scattering::noise)). `foreign` tells the frame's pixels that belong to other cells.
-#[expect(clippy::indexing_slicing, reason = "the window is clamped to the frame")]
-pub(super) fn of_outline(
+/// Measures the protrusions of a cell with this `body` in a frame of this noise ([`scattering::noise`](super::scattering::noise)).
+/// `foreign` tells the frame's pixels that belong to other cells.
+#[expect(clippy::indexing_slicing, reason = "the window is clamped to the frame and holds the body's own")]
+pub(super) fn of_body(
     frame: &CorrectedFrame,
-    outline: &[PointPx],
+    body: &Body,
     (pixel_size, noise): (PixelSize, f32),
     foreign: impl Fn(usize, usize) -> bool,
 ) -> Protrusions {
-    let (frame_width, frame_height) = (frame.raw.width_px(), frame.raw.height_px());
+    let um = pixel_size.um() as f32;
+    let Some(swept) = swept(body, um) else { return Protrusions::default() };
     let line = (pixel_size.px_from_um(LINE_UM).round() as usize).max(1);
     let reach = pixel_size.px_from_um(REACH_UM) as f32;
-    let margin = f64::from(reach).ceil() + line as f64;
-    let bounds = |f: fn(&PointPx) -> f64, size: usize| {
-        let low = outline.iter().map(f).fold(f64::INFINITY, f64::min) - margin;
-        let high = outline.iter().map(f).fold(f64::NEG_INFINITY, f64::max) + margin + 1.0;
-        (low.clamp(0.0, size as f64) as usize, high.clamp(0.0, size as f64) as usize)
+    let margin = reach.ceil() as usize + line;
+    let frame_width = frame.raw.width_px();
+    let (left, top) = (body.left.saturating_sub(margin), body.top.saturating_sub(margin));
+    let view = View {
+        left,
+        top,
+        right: (body.left + body.inside.width + margin).min(frame_width),
+        bottom: (body.top + body.inside.height + margin).min(frame.raw.height_px()),
     };
-    let ((left, right), (top, bottom)) = (bounds(|p| p.x, frame_width), bounds(|p| p.y, frame_height));
-    if left >= right || top >= bottom {
-        return Protrusions::default();
-    }
-    let (width, height) = (right - left, bottom - top);
-    let cell = outline::inside(outline, (left, top), (width, height));
-    let mut values = Vec::with_capacity(width * height);
-    for y in top..bottom {
-        values.extend_from_slice(&frame.relative[y * frame_width + left..y * frame_width + right]);
-    }
-    let light = Grid { width, height, values };
-    let dark = light.closed(line).zip(&light, |around, own| around - own);
+    let (width, height) = (view.width(), view.height());
+    let light = Grid { width, height, values: view.copied(&frame.relative, frame_width) };
+    let closed = light.closed(line);
     let least = DARKER.max(NOISE_SD * noise);
+    let wide = |mask: &Mask| mask.placed((body.left - left, body.top - top), (width, height));
+    let cell = wide(&body.inside);
     let near = cell.widened(reach);
-    let lines = (0..width * height)
-        .map(|at| near.inside[at] && dark.values[at] > least && !foreign(left + at % width, top + at / width));
-    let lines: Vec<bool> = lines.collect();
-    measure(&cell, &lines, pixel_size.um())
+    let mut lines = vec![false; width * height];
+    for (at, (around, own)) in closed.values.iter().zip(&light.values).enumerate() {
+        lines[at] = around - own > least && near.inside[at] && !foreign(left + at % width, top + at / width);
+    }
+    measure(&cell, &wide(&swept), &lines, um)
 }
 
-/// Measures the protrusions of `cell` (its mask with a rim of outside pixels round it), of which dark `lines` may be a part too;
-/// `pixel_um` um per pixel.
-fn measure(cell: &Mask, lines: &[bool], pixel_um: f64) -> Protrusions {
-    let inscribed = cell.squared_distance().iter().copied().fold(0.0_f32, f32::max).sqrt();
-    let um = pixel_um as f32;
-    let disc = (DISC_SHARE * inscribed).min(WIDEST_UM / um);
-    if disc < 1.0 {
+/// What an inscribed disc can sweep of a cell; `None` when the cell is too small for a disc.
+fn swept(body: &Body, pixel_um: f32) -> Option<Mask> {
+    let disc = (DISC_SHARE * body.deepest.sqrt()).min(WIDEST_UM / pixel_um);
+    (disc >= 1.0).then(|| body.deeper(disc).widened(disc))
+}
+
+/// Measures the protrusions of `cell`, of which a disc sweeps `swept` and dark `lines` may be a part too; `um` a pixel.
+fn measure(cell: &Mask, swept: &Mask, lines: &[bool], um: f32) -> Protrusions {
+    let near = swept.widened((RIM_UM / um).max(1.0));
+    let own = cell.inside.iter().zip(lines).map(|(&own, &line)| own || line);
+    let arms = own.zip(&near.inside).map(|(own, &body)| own && !body).collect();
+    let arms = Mask { width: cell.width, height: cell.height, inside: arms };
+    let parts = arms.parts();
+    if parts.count == 0 {
         return Protrusions::default();
     }
-    let near = cell.opened(disc).widened((RIM_UM / um).max(1.0));
-    let inside = cell.inside.iter().zip(lines).map(|(&own, &line)| own || line).collect();
-    let whole = Mask { width: cell.width, height: cell.height, inside };
-    let arms: Vec<bool> = whole.inside.iter().zip(&near.inside).map(|(&own, &body)| own && !body).collect();
-    let parts = Mask { width: cell.width, height: cell.height, inside: arms }.parts();
     let mut reach = vec![0.0_f32; parts.count as usize + 1];
-    for (distance, &part) in distances(&whole, &near).iter().zip(&parts.label) {
+    for (distance, &part) in distances(&arms, &near).iter().zip(&parts.label) {
         if let Some(furthest) = reach.get_mut(part as usize).filter(|_| part > 0) {
             *furthest = furthest.max(*distance);
         }
@@ -110,31 +110,33 @@ fn measure(cell: &Mask, lines: &[bool], pixel_um: f64) -> Protrusions {
     found
 }
 
-/// For every pixel of the cell, the length of the shortest way to the body inside the cell, px (0 in the body and
-/// where no way leads).
+/// For every pixel of the arms, the length of the shortest way to the body inside the arms, px (0 elsewhere and where no
+/// way leads).
 #[expect(clippy::indexing_slicing, reason = "pixels are within the mask")]
-fn distances(cell: &Mask, body: &Mask) -> Vec<f32> {
-    let (width, height) = (cell.width, cell.height);
-    let mut best = vec![u32::MAX; cell.inside.len()];
+fn distances(arms: &Mask, body: &Mask) -> Vec<f32> {
+    let (width, height) = (arms.width, arms.height);
+    let mut best = vec![u32::MAX; arms.inside.len()];
     let mut open = BinaryHeap::new();
-    for (at, _) in body.inside.iter().enumerate().filter(|(_, inside)| **inside) {
-        best[at] = 0;
-    }
-    // Ways begin at the body's rim.
-    for at in (0..best.len()).filter(|&at| best[at] == 0) {
-        if neighbours(at, width, height, true).any(|next| cell.inside[next] && best[next] != 0) {
-            open.push(Reverse((0_u32, at)));
+    let steps = |at: usize| {
+        neighbours(at, width, height, true).map(move |next| {
+            let straight = next % width == at % width || next / width == at / width;
+            (next, if straight { PARTS_PER_PX } else { PARTS_PER_PX * std::f32::consts::SQRT_2 } as u32)
+        })
+    };
+    // Ways begin where the arms touch the body.
+    for at in (0..best.len()).filter(|&at| arms.inside[at]) {
+        if let Some(first) = steps(at).filter(|(next, _)| body.inside[*next]).map(|(_, step)| step).min() {
+            best[at] = first;
+            open.push(Reverse((first, at)));
         }
     }
     while let Some(Reverse((far, at))) = open.pop() {
         if far > best[at] {
             continue;
         }
-        for next in neighbours(at, width, height, true) {
-            let straight = next % width == at % width || next / width == at / width;
-            let step = if straight { PARTS_PER_PX } else { PARTS_PER_PX * std::f32::consts::SQRT_2 };
-            let there = far.saturating_add(step as u32);
-            if cell.inside[next] && there < best[next] {
+        for (next, step) in steps(at) {
+            let there = far.saturating_add(step);
+            if arms.inside[next] && there < best[next] {
                 best[next] = there;
                 open.push(Reverse((there, next)));
             }
@@ -147,6 +149,7 @@ fn distances(cell: &Mask, body: &Mask) -> Vec<f32> {
 mod tests {
     use super::*;
     use crate::frame::{Plane, correct};
+    use crate::units::PointPx;
 
     /// A disc of radius 20 px with straight arms of the given lengths (px beyond the disc), 5 px wide.
     fn is_in(x: f32, y: f32, arms: &[f32]) -> bool {
@@ -165,7 +168,8 @@ mod tests {
     }
 
     fn of_mask(cell: &Mask) -> Protrusions {
-        measure(cell, &cell.inside, 0.325)
+        let body = Body::of_mask(cell.clone());
+        swept(&body, 0.325).map_or_else(Protrusions::default, |swept| measure(cell, &swept, &cell.inside, 0.325))
     }
 
     #[test]
@@ -208,7 +212,8 @@ mod tests {
         let turn = |k: u32| f64::from(k).to_radians() * 6.0;
         let circle: Vec<PointPx> =
             (0..60).map(|k| PointPx { x: 120.0 + 21.0 * turn(k).cos(), y: 120.0 + 21.0 * turn(k).sin() }).collect();
-        of_outline(&correct(plane, PixelSize::PAPER), &circle, (PixelSize::PAPER, 0.01), |_, _| false)
+        let body = Body::of(&circle, (side, side)).unwrap();
+        of_body(&correct(plane, PixelSize::PAPER), &body, (PixelSize::PAPER, 0.01), |_, _| false)
     }
 
     #[test]

@@ -3,11 +3,11 @@
 //! A grain is seen through the cell that it lies in: how strong it looks depends on the phase that the light has there. So the fine
 //! grain is held against the coarse one of the same place, which is seen through the same phase, and the camera's noise is taken off.
 
+use super::body::Body;
 use super::grid::Grid;
 use super::mask::Mask;
-use super::outline;
 use crate::frame::CorrectedFrame;
-use crate::units::{PixelSize, PointPx};
+use crate::units::PixelSize;
 
 /// What a smoothing by this takes away is fine grain, um.
 const FINE_UM: f64 = 0.2;
@@ -39,14 +39,17 @@ pub(super) fn noise(frame: &CorrectedFrame, pixel_size: PixelSize) -> f32 {
     }
     let step = (width * height / PLACES).isqrt().max(1);
     let sigma = pixel_size.px_from_um(FINE_UM) as f32;
+    // A smoothing looks no further than 2.5 times its width.
+    let margin = SIDE / 2 - ((2.5 * sigma).ceil() as usize).min(SIDE / 2);
+    let side = SIDE - 2 * margin;
     let mut found = Vec::with_capacity(2 * PLACES);
     for top in (0..height - SIDE).step_by(step) {
         for left in (0..width - SIDE).step_by(step) {
-            let rows = frame.relative.chunks_exact(width).skip(top).take(SIDE);
-            let values =
-                rows.flat_map(|row| row.get(left..left + SIDE).unwrap_or_default()).map(|v| v.max(DARKEST).ln());
-            let place = Grid { width: SIDE, height: SIDE, values: values.collect() };
-            let middle = SIDE * SIDE / 2;
+            let rows = frame.relative.chunks_exact(width).skip(top + margin).take(side);
+            let values = rows.flat_map(|row| row.get(left + margin..left + margin + side).unwrap_or_default());
+            let values = values.map(|v| v.max(DARKEST).ln()).collect();
+            let place = Grid { width: side, height: side, values };
+            let middle = side * side / 2;
             let smooth = place.smoothed(sigma);
             found.extend(place.values.get(middle).zip(smooth.values.get(middle)).map(|(a, b)| (a - b).abs()));
         }
@@ -54,16 +57,17 @@ pub(super) fn noise(frame: &CorrectedFrame, pixel_size: PixelSize) -> f32 {
     MEDIAN_TO_SD * median(&mut found)
 }
 
-/// The scattering of the cell inside `outline` (frame px) of `area_um2`, in a frame of this [`noise`]: um2; 0 for an outline that
-/// holds nothing.
+/// The scattering of a cell of `area_um2` with this `body`, in a frame of this [`noise`]: um2.
 #[expect(clippy::indexing_slicing, reason = "windows are clamped to the frame, all grids of one window are alike")]
-pub(super) fn of_outline(
+pub(super) fn of_body(
     frame: &CorrectedFrame,
-    outline: &[PointPx],
+    body: &Body,
     (pixel_size, noise): (PixelSize, f32),
     area_um2: f64,
 ) -> f64 {
-    let Some((left, top, deep)) = deep_inside(frame, outline) else { return 0.0 };
+    let (left, top) = (body.left, body.top);
+    let deep = body.squared_depth.iter().map(|d| *d > DEEP_SHARE * DEEP_SHARE * body.deepest).collect();
+    let deep = Mask { inside: deep, ..body.inside };
     let px = |um: f64| pixel_size.px_from_um(um) as f32;
     // As far round the deep part as the filters see.
     let margin = (3.0 * (px(COARSE_UM) + px(NEAR_UM))).ceil() as usize;
@@ -94,26 +98,6 @@ pub(super) fn of_outline(
     area_um2 * mean_light * f64::from(median(&mut inside)).powi(POWER)
 }
 
-/// The pixels deep inside `outline`, in a window of the frame whose first column and row come first.
-fn deep_inside(frame: &CorrectedFrame, outline: &[PointPx]) -> Option<(usize, usize, Mask)> {
-    let bounds = |f: fn(&PointPx) -> f64, size: usize| {
-        let low = outline.iter().map(f).fold(f64::INFINITY, f64::min) - 1.0;
-        let high = outline.iter().map(f).fold(f64::NEG_INFINITY, f64::max) + 2.0;
-        (low.clamp(0.0, size as f64) as usize, high.clamp(0.0, size as f64) as usize)
-    };
-    let (left, right) = bounds(|p| p.x, frame.raw.width_px());
-    let (top, bottom) = bounds(|p| p.y, frame.raw.height_px());
-    let (width, height) = (right.checked_sub(left)?, bottom.checked_sub(top)?);
-    if width == 0 || height == 0 {
-        return None;
-    }
-    let cell = outline::inside(outline, (left, top), (width, height));
-    let depth = cell.squared_distance();
-    let deepest = depth.iter().copied().fold(0.0_f32, f32::max);
-    let deep = depth.iter().map(|d| *d > DEEP_SHARE * DEEP_SHARE * deepest).collect();
-    (deepest > 0.0).then_some((left, top, Mask { width, height, inside: deep }))
-}
-
 /// First and last column and row of what is inside: left, top, right, bottom.
 fn filled(mask: &Mask) -> (usize, usize, usize, usize) {
     let places = mask.inside.iter().enumerate().filter(|(_, inside)| **inside);
@@ -132,6 +116,7 @@ fn median(values: &mut [f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::frame::{Plane, correct};
+    use crate::units::PointPx;
 
     /// A bright disc of 9 um with broad shades, on which every third pixel is brighter by `grain`; shot noise of a camera that
     /// gives `counts` for the ground.
@@ -160,7 +145,8 @@ mod tests {
         let turn = |k: u32| f64::from(k).to_radians() * 6.0;
         let circle: Vec<PointPx> =
             (0..60).map(|k| PointPx { x: 128.0 + 28.0 * turn(k).cos(), y: 128.0 + 28.0 * turn(k).sin() }).collect();
-        of_outline(frame, &circle, (PixelSize::PAPER, noise(frame, PixelSize::PAPER)), 260.0)
+        let body = Body::of(&circle, (256, 256)).unwrap();
+        of_body(frame, &body, (PixelSize::PAPER, noise(frame, PixelSize::PAPER)), 260.0)
     }
 
     #[test]
@@ -173,13 +159,5 @@ mod tests {
     fn another_lamp_does_not_change_it() {
         let (dim, bright) = (measured(&frame(0.1, 2600.0)), measured(&frame(0.1, 3800.0)));
         assert!((dim / bright).ln().abs() < 0.15, "{dim} {bright}");
-    }
-
-    #[test]
-    fn an_outline_that_holds_nothing_scatters_nothing() {
-        let frame = frame(0.1, 3000.0);
-        let at = |points: &[PointPx]| of_outline(&frame, points, (PixelSize::PAPER, 0.01), 1.0);
-        assert!(at(&[]).abs() < 1e-12 && at(&[PointPx { x: f64::NAN, y: 1.0 }]).abs() < 1e-12);
-        assert!(at(&[PointPx { x: 900.0, y: 900.0 }, PointPx { x: 990.0, y: 900.0 }]).abs() < 1e-12);
     }
 }

@@ -128,6 +128,15 @@ struct Taps {
     weights: Vec<f32>,
 }
 
+impl Taps {
+    /// The same with weights of nothing at its end; `None` when there are more.
+    fn few(&self) -> Option<(usize, [f32; FEW_TAPS])> {
+        let mut weights = [0.0; FEW_TAPS];
+        weights.get_mut(..self.weights.len())?.copy_from_slice(&self.weights);
+        Some((self.from, weights))
+    }
+}
+
 /// The taps of every target pixel along one axis: the mean over its width when the picture shrinks, the line between
 /// two neighbours when it grows.
 fn taps(length: usize, scale: f64) -> Vec<Taps> {
@@ -158,12 +167,17 @@ fn taps(length: usize, scale: f64) -> Vec<Taps> {
         .collect()
 }
 
+/// As many taps are summed without a loop: enough for scales up to 3.
+const FEW_TAPS: usize = 4;
+
 /// `source` with pixels `scale` times as wide.
 #[expect(clippy::indexing_slicing, reason = "taps lie inside the row or column that they were made for")]
 fn resampled(source: &[f32], width: usize, height: usize, scale: f64) -> Grid {
     let (columns, rows) = (taps(width, scale), taps(height, scale));
+    let few: Option<Vec<(usize, [f32; FEW_TAPS])>> = columns.iter().map(Taps::few).collect();
     let mut values = Vec::with_capacity(columns.len() * rows.len());
-    let mut line = vec![0.0_f32; width];
+    // With room for taps of no weight beyond the end.
+    let mut line = vec![0.0_f32; width + FEW_TAPS];
     for row in &rows {
         line.fill(0.0);
         for (tap, weight) in row.weights.iter().enumerate() {
@@ -172,9 +186,15 @@ fn resampled(source: &[f32], width: usize, height: usize, scale: f64) -> Grid {
                 *sum += weight * value;
             }
         }
-        values.extend(columns.iter().map(|column| {
-            column.weights.iter().zip(&line[column.from..]).map(|(weight, value)| weight * value).sum::<f32>()
-        }));
+        match &few {
+            Some(columns) => values.extend(columns.iter().map(|(from, weights)| {
+                let line = &line[*from..*from + FEW_TAPS];
+                weights.iter().zip(line).map(|(weight, value)| weight * value).sum::<f32>()
+            })),
+            None => values.extend(columns.iter().map(|column| {
+                column.weights.iter().zip(&line[column.from..]).map(|(weight, value)| weight * value).sum::<f32>()
+            })),
+        }
     }
     Grid { width: columns.len(), height: rows.len(), values }
 }

@@ -106,9 +106,7 @@ impl Lattice {
                     let line = y * self.width_px;
                     samples.extend((column * self.block_px..right).step_by(stride).map(|x| finite(counts[line + x])));
                 }
-                samples.sort_unstable_by(f32::total_cmp);
-                let at = |share: usize| samples.get(samples.len() * share / 8).copied().unwrap_or(0.0);
-                blocks.push(Block { median: at(4), spread: (at(7) - at(1)) / 2.0 });
+                blocks.push(Block::of(&mut samples));
             }
         }
         blocks
@@ -133,9 +131,11 @@ impl Lattice {
         for (index, (block, &weight)) in blocks.iter().zip(weights).enumerate() {
             let terms = self.terms(index);
             for i in 0..TERMS {
-                right[i] += weight * terms[i] * f64::from(block.median);
-                for j in 0..=i {
-                    normal[i][j] += weight * terms[i] * terms[j];
+                let weighted = weight * terms[i];
+                right[i] += weighted * f64::from(block.median);
+                // More than the lower triangle, but as many as can be added at once.
+                for (sum, term) in normal[i].iter_mut().zip(&terms) {
+                    *sum += weighted * term;
                 }
             }
         }
@@ -152,6 +152,23 @@ impl Lattice {
 struct Block {
     median: f32,
     spread: f32,
+}
+
+impl Block {
+    /// Median and half the spread of the middle three quarters; sorts `samples` as far as that takes.
+    fn of(samples: &mut [f32]) -> Self {
+        let eighth = |share: usize| samples.len() * share / 8;
+        let (low, middle, high) = (eighth(1), eighth(4), eighth(7));
+        if samples.len() < 8 {
+            samples.sort_unstable_by(f32::total_cmp);
+            let at = |place: usize| samples.get(place).copied().unwrap_or(0.0);
+            return Self { median: at(middle), spread: (at(high) - at(low)) / 2.0 };
+        }
+        let (below, &mut median, above) = samples.select_nth_unstable_by(middle, f32::total_cmp);
+        let (_, &mut low, _) = below.select_nth_unstable_by(low, f32::total_cmp);
+        let (_, &mut high, _) = above.select_nth_unstable_by(high - middle - 1, f32::total_cmp);
+        Self { median, spread: (high - low) / 2.0 }
+    }
 }
 
 /// Solves a symmetric positive definite system given by its lower triangle (Cholesky).
@@ -197,19 +214,27 @@ fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> Vec<f32> {
         (low, (low + 1).min(count - 1), at - low as f32)
     };
     let across: Vec<(usize, usize, f32)> = (0..width).map(|x| place(x, lattice.columns)).collect();
+    let parts: Vec<f32> = across.iter().map(|at| at.2).collect();
+    // Runs of pixels between the same two centres.
+    let runs: Vec<(usize, usize, usize)> = across
+        .chunk_by(|a, b| a.0 == b.0)
+        .filter_map(|run| Some((run.first()?.0, run.first()?.1, run.len())))
+        .collect();
     let mut relative = Vec::with_capacity(width * height);
     let mut line = vec![0.0_f32; lattice.columns];
-    let mut gain = vec![0.0_f32; width];
     for (y, counts) in plane.counts().chunks_exact(width).enumerate() {
         let (top, bottom, down) = place(y, lattice.rows);
         for (column, value) in line.iter_mut().enumerate() {
             let (above, below) = (inverse[top * lattice.columns + column], inverse[bottom * lattice.columns + column]);
             *value = above + (below - above) * down;
         }
-        for (value, &(left, right, part)) in gain.iter_mut().zip(&across) {
-            *value = line[left] + (line[right] - line[left]) * part;
+        let mut from = 0;
+        for &(left, right, length) in &runs {
+            let (first, slope) = (line[left], line[right] - line[left]);
+            let run = counts[from..from + length].iter().zip(&parts[from..from + length]);
+            relative.extend(run.map(|(&c, &part)| (finite(c) * (first + slope * part)).clamp(-1e6, 1e6)));
+            from += length;
         }
-        relative.extend(counts.iter().zip(&gain).map(|(&c, &g)| (finite(c) * g).clamp(-1e6, 1e6)));
     }
     relative
 }

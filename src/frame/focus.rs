@@ -50,9 +50,13 @@ pub(super) fn sharpness(relative: &[f32], width: usize, height: usize, pixel_siz
     }
     let strongest = ((changes.len() as f64 * STRONGEST_SHARE).ceil() as usize).clamp(1, changes.len());
     // Ordered by both, so that the same places are summed in the same order everywhere.
-    changes.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1)));
-    let top = changes.iter().take(strongest);
-    let (short, long) = top.fold((0.0, 0.0), |(s, l), c| (s + f64::from(c.0), l + f64::from(c.1)));
+    let order = |a: &(f32, f32), b: &(f32, f32)| b.0.total_cmp(&a.0).then(b.1.total_cmp(&a.1));
+    if strongest < changes.len() {
+        changes.select_nth_unstable_by(strongest, order);
+        changes.truncate(strongest);
+    }
+    changes.sort_unstable_by(order);
+    let (short, long) = changes.iter().fold((0.0, 0.0), |(s, l), c| (s + f64::from(c.0), l + f64::from(c.1)));
     let focus = if long > 0.0 && long.is_finite() && short.is_finite() { (short / long).sqrt() } else { 0.0 };
     Sharpness { focus }
 }
@@ -60,8 +64,9 @@ pub(super) fn sharpness(relative: &[f32], width: usize, height: usize, pixel_siz
 /// Share of pixels at the camera's full scale, 0..=1.
 pub(super) fn saturated_share(plane: &Plane) -> f64 {
     let full = plane.full_scale_counts();
-    let saturated = plane.counts().iter().filter(|&&c| c >= full).count();
-    saturated as f64 / plane.counts().len().max(1) as f64
+    // Short runs are counted in 32 bits, as wide as what is compared.
+    let runs = plane.counts().chunks(4096).map(|run| run.iter().map(|&c| u32::from(c >= full)).sum::<u32>());
+    runs.map(f64::from).sum::<f64>() / plane.counts().len().max(1) as f64
 }
 
 #[cfg(test)]
