@@ -20,8 +20,10 @@ pub fn features(latents: &[Latent]) -> Vec<Vec<f64>> {
     latents.iter().map(|latent| latent.iter().map(|value| f64::from(*value)).collect()).collect()
 }
 
-/// The calibrated discriminant of `cells`, on all their features or on the first [`READ`] alone: those that are read from the grain
-/// where hallmarks are tied. The others hold what tumours and days look like, which a few of either take for their class.
+/// The calibrated discriminant of `cells`, on all their features or on the first [`READ`] alone.
+///
+/// Those are read from the grain where hallmarks are tied. The others hold what tumours and days look like; of few tumours a
+/// discriminant takes that for their class.
 ///
 /// # Errors
 /// As [`evaluate::leave_each_out`] for the inner folds and [`discriminant::fit`] for the whole.
