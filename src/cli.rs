@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, here only their list and what they share.
 
 pub mod backfill;
+mod card;
 pub mod certify;
 pub mod changes;
 pub mod check;

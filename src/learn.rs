@@ -16,6 +16,7 @@
 pub mod autoencoder;
 #[cfg(feature = "learn")]
 pub mod bundle;
+pub mod calibrated;
 #[cfg(feature = "learn")]
 pub mod checkpoint;
 pub mod dataset;

@@ -4,7 +4,7 @@
 mod adapt;
 
 use super::model::ModelArgs;
-use super::say;
+use super::{card, say};
 use crate::cells::Crop;
 use crate::explain::{Reconstruction, reconstruct};
 use crate::infer::bundle::{Bundle, CARD};
@@ -139,35 +139,12 @@ fn spread(values: impl Iterator<Item = f64>, digits: usize) -> String {
 
 /// Puts the lines into the card as a section of its own, in the place of an earlier one.
 fn into_card(path: &Path, lines: &[String]) -> anyhow::Result<()> {
-    let card = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-    fs::write(path, with_section(&card, lines)).with_context(|| format!("write {}", path.display()))?;
+    let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    let list = lines.iter().fold(String::new(), |all, line| all + "- " + line + "\n");
+    let section = format!("{HEADING}\n\nThe model has not seen these; it was trained on other cells.\n\n{list}");
+    fs::write(path, card::with_section(&text, HEADING, &section))
+        .with_context(|| format!("write {}", path.display()))?;
     let written = fs::read_to_string(path)?;
     ensure!(written.matches(HEADING).count() == 1, "the card has several sections {HEADING:?}");
     Ok(say(&format!("card      {}", path.display()))?)
-}
-
-fn with_section(card: &str, lines: &[String]) -> String {
-    let list = lines.iter().fold(String::new(), |all, line| all + "- " + line + "\n");
-    let section = format!("{HEADING}\n\nThe model has not seen these; it was trained on other cells.\n\n{list}");
-    let (before, after) = match card.split_once(HEADING) {
-        Some((before, rest)) => (before, rest.find("\n## ").and_then(|at| rest.get(at + 1..)).unwrap_or_default()),
-        None => (card, ""),
-    };
-    let gap = if after.is_empty() { "" } else { "\n" };
-    format!("{}\n\n{section}{gap}{after}", before.trim_end())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_section_is_put_in_once_and_replaced() {
-        let card = "# Model\n\n## Limits\n\nSome.\n";
-        let once = with_section(card, &["One.".to_owned()]);
-        assert!(once.starts_with(card) && once.ends_with("- One.\n"), "{once}");
-        let twice = with_section(&(once.clone() + "\n## More\n\nText.\n"), &["Two.".to_owned()]);
-        assert!(twice.contains("- Two.\n\n## More\n\nText.\n") && !twice.contains("One."), "{twice}");
-        assert_eq!(twice.matches(HEADING).count(), 1);
-    }
 }

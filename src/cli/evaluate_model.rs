@@ -8,7 +8,7 @@ use crate::evaluate::detector::Detector;
 use crate::frame::{self, Plane};
 use crate::infer::engine::EngineChoice;
 use crate::infer::texture::{self, halved};
-use crate::infer::{InferSettings, Inference, Model};
+use crate::infer::{InferSettings, Inference, Model, Withheld};
 use crate::learn::dataset::{Origin, PanelPlan, Shown, each_of_panel};
 use crate::learn::discriminant::Linear;
 use crate::learn::evaluate::cells_needed::{self, CALL_CELLS, Draw};
@@ -243,7 +243,10 @@ fn find(args: &Args, model: &Model, seen: &[Seen], inferences: &[Inference]) -> 
         ],
         calibration: calibration(&by_bundle),
         permutation: permutation::test(&cells, 1),
-        good: validity::row("good cells of the panel", &inferences.iter().map(|i| i.withheld).collect::<Vec<_>>()),
+        good: validity::row(
+            "good cells of the panel",
+            &inferences.iter().map(|it| it.withheld.map(Withheld::code)).collect::<Vec<_>>(),
+        ),
         validity: Vec::new(),
         command: format!("cytowatch {}", std::env::args().skip(1).collect::<Vec<_>>().join(" ")),
     })

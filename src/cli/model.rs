@@ -1,7 +1,9 @@
-//! `cytowatch model`: checks a model bundle and says what it is.
+//! `cytowatch model`: checks a model bundle, says what it is, and fits anew what needs no training.
+
+mod discriminant;
 
 use super::say;
-use crate::cells::DetectSettings;
+use crate::cells::{DetectSettings, FrameVerdict};
 use crate::evaluate::detector::Detector;
 use crate::infer::architecture::AutoencoderSpec;
 use crate::infer::bundle::{self, Bundle, ValidityLimits};
@@ -11,6 +13,9 @@ use crate::settings::Settings;
 use crate::units::PixelSize;
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
+
+/// Seeds of the panels that limits are fitted on: other tumours and days than those that networks are trained and measured on.
+pub(super) const GUARD_PANELS: [u64; 3] = [31, 32, 33];
 
 /// Which model a command uses.
 #[derive(Debug, Clone, clap::Args)]
@@ -70,12 +75,12 @@ pub enum Command {
     },
     /// Fit anew beyond which limits scores are withheld, on cells that are found in simulated frames, and store them in the bundle:
     /// crowded boxes, cells of another size, descriptors, looks and reconstructions. The networks stay as they are; the bundle's
-    /// hash changes.
+    /// hash changes. To be run again whenever the network that finds cells is another one.
     FitGuard {
         /// The bundle's folder.
         bundle: PathBuf,
-        /// Seeds of the simulated panels that the bundle was trained on; other fields of them are rendered.
-        #[arg(long, value_delimiter = ',', default_value = "1,3,4")]
+        /// Seeds of simulated panels: days that the bundle was neither trained nor measured on.
+        #[arg(long, value_delimiter = ',', default_values_t = GUARD_PANELS)]
         panels: Vec<u64>,
         /// Fields of view per day and tumour.
         #[arg(long, default_value_t = 2)]
@@ -90,6 +95,9 @@ pub enum Command {
         #[arg(long, default_value = "auto")]
         finder: PathBuf,
     },
+    /// Fit the discriminant anew on simulated cells that the bundle's own networks describe, measure it on another panel, and store
+    /// both, as `train` does after training. The networks and limits stay as they are; the bundle's hash changes.
+    FitDiscriminant(discriminant::Args),
     /// Write a small bundle with random weights, for tests of the software.
     #[command(hide = true)]
     Untrained {
@@ -128,6 +136,7 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
                 &Detector::open(finder, &InferSettings::default())?,
             )
         }
+        Command::FitDiscriminant(args) => discriminant::run(args),
         Command::Untrained { bundle, width, downsample, seed } => {
             Ok(untrained::write_bundle(bundle, AutoencoderSpec::new(*width, *downsample)?, *seed)?)
         }
@@ -144,7 +153,10 @@ pub(super) fn fit_guard(folder: &Path, plans: &[FramesPlan], detector: &Detector
     let mut fields = Vec::new();
     for plan in plans {
         fields.extend(guard::each_field(plan, |frame| {
-            anyhow::Ok(FrameSeen::of(&detector.find(frame, &settings)?, &mut model)?)
+            let found = detector.find(frame, &settings)?;
+            // The scores of other frames are withheld whatever the bundle says.
+            let usable = found.verdict == FrameVerdict::Usable;
+            anyhow::Ok(if usable { FrameSeen::of(&found, &mut model)? } else { FrameSeen::default() })
         })?);
     }
     let before = &model.bundle().facts.validity;

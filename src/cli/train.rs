@@ -87,7 +87,7 @@ pub struct Args {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Seed of the panel that the bundle's figures are measured on: other tumours, other days, other cells.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 21)]
     pub test_panel: u64,
     /// Simulated fields of view per day and tumour of that panel.
     #[arg(long, default_value_t = 4)]
@@ -99,7 +99,7 @@ pub struct Args {
     #[arg(long, default_value = "cytowatch compact")]
     pub name: String,
     /// Version of the model.
-    #[arg(long, default_value = "0.3.0")]
+    #[arg(long, default_value = "0.4.0")]
     pub model_version: String,
     /// Where the bundle is written.
     #[arg(long)]

@@ -20,6 +20,7 @@ mod rdf;
 pub use facts::{CropRule, Facts, Measured, Normalisation, Resize, Training, Unit, ValidityLimits};
 pub use rdf::{Author, Citation};
 
+use super::discriminant::Discriminant;
 use super::npy::{self, Tensor};
 use super::{InferError, LATENT_LEN, Latent};
 use crate::cells::{CROP_SIDE_PX, Crop};
@@ -234,20 +235,52 @@ pub fn write(folder: &Path, draft: &Draft) -> Result<(), InferError> {
 /// - As [`Bundle::read`].
 /// - `bundle_facts` when the limits cannot be, `bundle_write` when a file cannot be written.
 pub fn set_limits(folder: &Path, limits: &ValidityLimits) -> Result<(), InferError> {
+    revise(folder, |rdf, card| {
+        let before = std::mem::replace(&mut rdf.config.cytowatch.validity, limits.clone());
+        // The model card names the one limit that a reader asks for.
+        let Some((before, now)) = before.distance_limit.zip(limits.distance_limit) else { return card };
+        let named = |limit: f64| format!("training set than {limit:.2} (Mahalanobis");
+        card.replace(&named(before), &named(now))
+    })
+}
+
+/// A discriminant that was fitted anew, and what it is worth.
+#[derive(Debug, Clone)]
+pub struct Refit {
+    /// Semantic version of the model from now on.
+    pub version: String,
+    /// On the raw descriptor.
+    pub discriminant: Discriminant,
+    /// Measured on samples and days that it has not seen.
+    pub measured: Vec<Measured>,
+}
+
+/// Replaces the discriminant of the bundle in `folder` and what was measured; `card` says the model card anew. The networks and the
+/// limits stay, and the bundle's identity changes.
+///
+/// # Errors
+/// As [`set_limits`].
+pub fn set_discriminant(folder: &Path, refit: Refit, card: impl FnOnce(String) -> String) -> Result<(), InferError> {
+    revise(folder, |rdf, text| {
+        rdf.version = refit.version;
+        rdf.config.cytowatch.discriminant = refit.discriminant;
+        rdf.config.cytowatch.measured = refit.measured;
+        card(text)
+    })
+}
+
+/// Changes the description of the bundle in `folder`, and its model card to what `change` makes of it.
+fn revise(folder: &Path, change: impl FnOnce(&mut Rdf, String) -> String) -> Result<(), InferError> {
     Bundle::read(folder)?;
     let mut rdf: Rdf = description(folder)?;
-    let before = std::mem::replace(&mut rdf.config.cytowatch.validity, limits.clone());
+    let before = String::from_utf8_lossy(&read(&folder.join(&rdf.documentation))?).into_owned();
+    let card = change(&mut rdf, before);
     contract::check_facts(&rdf.config.cytowatch)?;
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         fs::write(&path, text).map_err(|source| InferError::BundleWrite { path, source })
     };
-    // The model card names the one limit that a reader asks for.
-    if let Some((before, now)) = before.distance_limit.zip(limits.distance_limit) {
-        let card = String::from_utf8_lossy(&read(&folder.join(&rdf.documentation))?).into_owned();
-        let named = |limit: f64| format!("training set than {limit:.2} (Mahalanobis");
-        write(&rdf.documentation, &card.replace(&named(before), &named(now)))?;
-    }
+    write(&rdf.documentation, &card)?;
     let text = serde_saphyr::to_string(&rdf)
         .map_err(|source| InferError::BundleDescription { path: folder.join(RDF), source: Box::new(source) })?;
     write(RDF, &text)

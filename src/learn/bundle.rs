@@ -1,60 +1,28 @@
-//! From a trained network and labelled cells to a model bundle: discriminant, limits, what was measured, model card.
+//! From a trained network and labelled cells to a model bundle: descriptors, their statistics, and the limits.
 //!
-//! The discriminant is fitted on the training cells; its calibration comes from inner folds that leave out one sample and
-//! its days at a time; the distance limit from cells that were held out of training. What the bundle says about its
-//! quality was measured on samples and days that neither the network nor the discriminant has seen.
+//! The limits come from cells that were held out of training.
 
 use super::autoencoder::Autoencoder;
+use super::calibrated::features;
 use super::dataset::{Origin, Pictures};
-use super::discriminant::{self, Linear};
-use super::evaluate::cells_needed::{CALL_CELLS, Draw, right_from};
-use super::evaluate::roc::{self, Unit};
-use super::evaluate::{self, CellFeatures, EvaluateError, Scored};
+use super::evaluate::{self, CellFeatures};
 use super::guard::beyond;
 use super::split::Split;
 use crate::cells::CROP_SIDE_PX;
 use crate::infer::appearance::{self, AppearanceLimits, Looks};
-use crate::infer::bundle::{Facts, Measured, ValidityLimits};
+use crate::infer::bundle::{Facts, ValidityLimits};
 use crate::infer::validity::{Domain, Guard, LatentStatistics};
-use crate::infer::{InferError, Latent, bundle};
+use crate::infer::{InferError, Latent};
 use nalgebra::{DMatrix, DVector};
 use std::collections::BTreeMap;
 
 /// Pictures that are described at a time.
 const AT_ONCE: usize = 50;
-/// Thresholds of the discriminant that are tried, standard errors; inner folds choose.
-const THRESHOLDS: [f64; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0];
 
 /// Descriptors of all pictures, in order.
 pub fn describe(net: &Autoencoder, pictures: &Pictures) -> Vec<Latent> {
     let indices: Vec<usize> = (0..pictures.len()).collect();
     indices.chunks(AT_ONCE).flat_map(|chunk| net.describe(pictures, chunk)).collect()
-}
-
-/// Descriptors as features.
-pub fn features(latents: &[Latent]) -> Vec<Vec<f64>> {
-    latents.iter().map(|latent| latent.iter().map(|value| f64::from(*value)).collect()).collect()
-}
-
-/// The calibrated discriminant of the cells in `training`.
-///
-/// # Errors
-/// As [`evaluate::leave_each_out`] for the inner folds and [`discriminant::fit`] for the whole.
-pub fn calibrated(cells: &[CellFeatures]) -> Result<Linear, EvaluateError> {
-    let whole = |source| EvaluateError::Fit { sample: "nothing".to_owned(), source };
-    let mut best: Option<(f64, f64, Vec<Scored>)> = None;
-    for threshold in THRESHOLDS {
-        let inner = evaluate::leave_each_out_with(cells, evaluate::unchanged, threshold)?;
-        let area = roc::of_cells(&inner);
-        if best.as_ref().is_none_or(|best| area > best.0) {
-            best = Some((area, threshold, inner));
-        }
-    }
-    let (_, threshold, inner) = best.ok_or(EvaluateError::NoCells)?;
-    let all: Vec<usize> = (0..cells.len()).collect();
-    let logits: Vec<(f64, bool)> = inner.iter().map(|cell| (cell.logit, cell.high)).collect();
-    let rule = evaluate::fit_on(cells, &all, threshold).map_err(whole)?;
-    Ok(rule.calibrated(discriminant::calibrate(&logits).map_err(whole)?))
 }
 
 /// Mean and covariance of descriptors.
@@ -156,36 +124,6 @@ pub fn withheld_share(
         }
     }
     Ok((shares, all))
-}
-
-/// Areas per frame, cell and sample, and the share of right calls from 20 cells where samples on days have so many.
-pub fn measured(scored: &[Scored], held_out: &str) -> Vec<Measured> {
-    let measure = |quantity: &str, unit: bundle::Unit, estimate: roc::Estimate| Measured {
-        quantity: quantity.to_owned(),
-        unit,
-        held_out: held_out.to_owned(),
-        value: rounded(estimate.value),
-        low: rounded(estimate.low),
-        high: rounded(estimate.high),
-    };
-    let area = |unit, ours| measure("auc", unit, roc::estimate(scored, ours));
-    let mut all = vec![
-        area(bundle::Unit::Frame, Unit::Frame),
-        area(bundle::Unit::Cell, Unit::Cell),
-        area(bundle::Unit::Sample, Unit::Sample),
-    ];
-    for (quantity, draw) in
-        [("right_calls_from_20_cells", Draw::Cells), ("right_calls_from_20_cells_by_fov", Draw::Fovs)]
-    {
-        let point = right_from(scored, CALL_CELLS, draw, 1);
-        all.extend(point.map(|point| measure(quantity, bundle::Unit::Sample, point.right)));
-    }
-    all
-}
-
-/// Four digits: more would be noise.
-fn rounded(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
 }
 
 /// Cells of the indices `indices` of pictures.

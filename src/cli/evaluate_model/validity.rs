@@ -1,6 +1,6 @@
 //! How much the guard withholds: of good cells, and of crops on which no score may be shown.
 
-use crate::cells::{Crop, DetectSettings};
+use crate::cells::{Crop, DetectSettings, FrameVerdict};
 use crate::evaluate::detector::Detector;
 use crate::evaluate::folder;
 use crate::frame::{self, CorrectedFrame};
@@ -27,7 +27,7 @@ pub(super) fn measure(
     paths: &[PathBuf],
 ) -> anyhow::Result<Vec<Guarded>> {
     let good = each_field(&panel, |frame| judged_frame(model, detector, frame))?;
-    let good: Vec<Option<Withheld>> = good.into_iter().flatten().flatten().collect();
+    let good: Vec<Option<&'static str>> = good.into_iter().flatten().flatten().collect();
     let mut rows = vec![row("good cells of the panel, found in their frames", &good)];
     for kind in strange::ALL {
         let mut all = Vec::new();
@@ -47,12 +47,12 @@ pub(super) fn measure(
     Ok(rows)
 }
 
-/// As the daemon judges the cells of a frame; those without a crop are left out.
+/// As the daemon judges a frame and its cells; those without a crop are left out.
 fn judged_frame(
     model: &mut Model,
     detector: &Detector,
     frame: &CorrectedFrame,
-) -> anyhow::Result<Vec<Option<Withheld>>> {
+) -> anyhow::Result<Vec<Option<&'static str>>> {
     let found = detector.find(frame, &DetectSettings::new(PixelSize::PAPER))?;
     let mut inferences: Vec<Option<Inference>> = Vec::with_capacity(found.cells.len());
     for chunk in found.cells.chunks(AT_ONCE) {
@@ -61,27 +61,38 @@ fn judged_frame(
         inferences.extend(chunk.iter().map(|cell| cell.crop.as_ref().and_then(|_| described.next())));
     }
     model.judge_frame(&found.cells, PixelSize::PAPER, &mut inferences);
-    Ok(inferences.into_iter().flatten().map(|inference| inference.withheld).collect())
+    let why = |inference: Inference| of_frame(found.verdict).or(inference.withheld.map(Withheld::code));
+    Ok(inferences.into_iter().flatten().map(why).collect())
+}
+
+/// Why no score of a frame of this verdict is shown.
+fn of_frame(verdict: FrameVerdict) -> Option<&'static str> {
+    match verdict {
+        FrameVerdict::Usable | FrameVerdict::Empty => None,
+        FrameVerdict::OutOfFocus => Some("frame_out_of_focus"),
+        FrameVerdict::TooDense => Some("frame_too_dense"),
+        FrameVerdict::WrongKind => Some("frame_wrong_kind"),
+    }
 }
 
 /// As the daemon judges the cells of a frame; where it finds none, crops are cut anyway and judged by themselves.
-fn judged_field(model: &mut Model, detector: &Detector, field: &Field) -> anyhow::Result<Vec<Option<Withheld>>> {
+fn judged_field(model: &mut Model, detector: &Detector, field: &Field) -> anyhow::Result<Vec<Option<&'static str>>> {
     let judged = judged_frame(model, detector, &frame::correct(field.plane.clone(), PixelSize::PAPER))?;
     if !judged.is_empty() {
         return Ok(judged);
     }
     let mut all = Vec::new();
     for chunk in field.crops().chunks(AT_ONCE) {
-        all.extend(model.describe(chunk)?.into_iter().map(|inference| inference.withheld));
+        all.extend(model.describe(chunk)?.into_iter().map(|inference| inference.withheld.map(Withheld::code)));
     }
     Ok(all)
 }
 
 /// What became of the crops called `name`.
-pub(super) fn row(name: &str, judged: &[Option<Withheld>]) -> Guarded {
+pub(super) fn row(name: &str, judged: &[Option<&'static str>]) -> Guarded {
     let mut reasons: BTreeMap<&'static str, usize> = BTreeMap::new();
     for why in judged.iter().flatten() {
-        *reasons.entry(why.code()).or_default() += 1;
+        *reasons.entry(why).or_default() += 1;
     }
     Guarded { name: name.to_owned(), crops: judged.len(), reasons }
 }

@@ -2,17 +2,16 @@
 
 use super::{Args, training};
 use crate::cells::{CROP_SIDE_PX, Crop};
-use crate::cli::{model, say};
+use crate::cli::{card, model, say};
 use crate::evaluate::detector::Detector;
 use crate::infer::InferSettings;
 use crate::infer::builtin::Builtin;
-use crate::infer::bundle::{self, Author, CropRule, Draft, Facts, Measured, TestTensors, Training};
+use crate::infer::bundle::{self, Author, CropRule, Draft, Facts, TestTensors, Training};
 use crate::infer::engine::Engine as _;
 use crate::infer::onnx_graph;
 use crate::learn::autoencoder::Autoencoder;
-use crate::learn::bundle::{
-    calibrated, cells_of, describe, features, limits, measured, reconstruction_errors, statistics, withheld_share,
-};
+use crate::learn::bundle::{cells_of, describe, limits, reconstruction_errors, statistics, withheld_share};
+use crate::learn::calibrated::{calibrated, features, measured};
 use crate::learn::dataset::Pictures;
 use crate::learn::discriminant::Linear;
 use crate::learn::evaluate::cells_needed::CALL_CELLS;
@@ -85,7 +84,7 @@ pub(super) fn write(
         let all = evaluate::pool(pictures.origins(), &all);
         facts.measured = measured(&evaluate::leave_each_out_with(&all, evaluate::unchanged, THRESHOLD)?, FOLDS);
     }
-    for line in facts.measured.iter().map(line).chain(notes.lines().map(str::to_owned)) {
+    for line in facts.measured.iter().map(card::line).chain(notes.lines().map(str::to_owned)) {
         say(&line)?;
     }
     let (encoder, decoder) = net.weights();
@@ -99,7 +98,7 @@ pub(super) fn write(
         authors: vec![Author { name: "cytowatch".to_owned() }],
         license: "MIT".to_owned(),
         cite: Vec::new(),
-        card: card(args, &facts, &notes),
+        card: card_of(args, &facts, &notes),
         facts,
         encoder,
         decoder,
@@ -110,9 +109,8 @@ pub(super) fn write(
     let drawn = sketch::png(&net, pictures, material.held_out, &state.history)?;
     std::fs::write(&picture, drawn).with_context(|| format!("write {}", picture.display()))?;
     if is_simulated(args) {
-        // Other fields of the panels that were trained on.
         let plan = |panel: &u64| FramesPlan { panel: *panel, fovs: GUARD_FOVS, time_points: 2, stride: 60 };
-        let plans: Vec<FramesPlan> = args.panels.iter().map(plan).collect();
+        let plans: Vec<FramesPlan> = model::GUARD_PANELS.iter().map(plan).collect();
         model::fit_guard(&args.out, &plans, &Detector::open(Path::new(FINDER), &InferSettings::default())?)?;
     }
     say(&format!("bundle    {}", args.out.display()))?;
@@ -212,13 +210,7 @@ fn command() -> String {
     format!("cytowatch {}", arguments.join(" "))
 }
 
-fn line(measured: &Measured) -> String {
-    let Measured { quantity, unit, held_out, value, low, high } = measured;
-    format!("{quantity} per {unit}: {value:.4} ({low:.4} to {high:.4}); held out: {held_out}")
-}
-
-fn card(args: &Args, facts: &Facts, notes: &str) -> String {
-    let lines = facts.measured.iter().fold(String::new(), |all, measured| all + "- " + &line(measured) + "\n");
+fn card_of(args: &Args, facts: &Facts, notes: &str) -> String {
     let warning = if facts.training.simulated {
         "**Trained on simulated cells. Whatever it says, it says about simulated cells. It is not a diagnostic.**"
     } else {
@@ -228,7 +220,7 @@ fn card(args: &Args, facts: &Facts, notes: &str) -> String {
         "# {}\n\n{warning}\n\nCrop of a phase-contrast frame (70.5 um, 256 x 256, each scaled from its darkest to its \
          brightest pixel) -> descriptor of 56 numbers -> score of metastatic efficiency, 0..1, high = 1.\n\n\
          ## Training\n\n{}; {} crops of {} cells. Split: {}.\n\nMade by\n\n```\n{}\n```\n\n\
-         ## Validation\n\n{lines}\n{notes}\nIntervals are 95 %, for samples and days drawn anew (per sample: samples).\n\n## Limits\n\nScores of crops farther from the training set than {:.2} (Mahalanobis distance of the \
+         {}\n## Limits\n\nScores of crops farther from the training set than {:.2} (Mahalanobis distance of the \
          descriptor) are withheld. Cells of another objective, pixel size, modality or kind of cell are outside what it \
          was trained on.\n",
         args.name,
@@ -237,6 +229,7 @@ fn card(args: &Args, facts: &Facts, notes: &str) -> String {
         facts.training.cell_count,
         facts.training.split,
         facts.training.command.as_deref().unwrap_or_default(),
+        card::validation(&facts.measured, notes),
         facts.validity.distance_limit.unwrap_or_default()
     )
 }
