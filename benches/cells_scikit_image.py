@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage, optimize
 from skimage import measure, morphology, segmentation, transform
 
-WIDTH, HEIGHT, ROUNDS = 2560, 2160, 12
+WIDTH, HEIGHT, ROUNDS = 2560, 2160, 6
 
 
 def plane(t):

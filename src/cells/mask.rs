@@ -65,16 +65,13 @@ impl Mask {
         let across = self.steps_across();
         let reach = radius.max(0.0) as usize;
         let mut near = vec![0_u8; self.inside.len()];
+        // Rows in which nothing is inside bring nothing near.
+        let empty = |row: &[bool]| !row.contains(&true);
+        let first = self.inside.chunks_exact(self.width).take_while(|row| empty(row)).count();
+        let last = self.height - self.inside.chunks_exact(self.width).rev().take_while(|row| empty(row)).count();
         for (y, output) in near.chunks_exact_mut(self.width).enumerate() {
-            let rows = y.saturating_sub(reach)..(y + reach + 1).min(self.height);
+            let rows = y.saturating_sub(reach).max(first)..(y + reach + 1).min(last);
             for (row, steps) in across.chunks_exact(self.width).enumerate().take(rows.end).skip(rows.start) {
-                // Nothing is inside in a row that begins out of reach of everything.
-                if steps.first() == Some(&u8::MAX)
-                    && steps.last() == Some(&u8::MAX)
-                    && self.width < usize::from(u8::MAX)
-                {
-                    continue;
-                }
                 let down = row.abs_diff(y) as f32;
                 let half = (radius * radius - down * down).max(0.0).sqrt() as u8;
                 for (near, &steps) in output.iter_mut().zip(steps) {
