@@ -84,22 +84,17 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
     Some(Segmented { scale: picture.scale, labels, covered, sureness: sureness(maps), inside: Some(inside.values) })
 }
 
-/// How sure the network is, 0..=2: of the inside where it sees one (mean of twice the probability's distance from one
-/// half), and of cells' middles (the depth that a twentieth of the inside exceeds). `None` when it sees no inside, or its
-/// doubt says nothing.
+/// How sure the network is of cells' middles, 0..=1: the depth that a twentieth of the inside exceeds. `None` when it sees
+/// no inside, or its doubt says nothing.
 fn sureness(maps: &CellMaps) -> Option<f64> {
-    let (mut sum, mut depths) = (0.0_f64, Vec::new());
-    for (inside, depth) in maps.inside.iter().zip(&maps.depth).filter(|(inside, _)| **inside > INSIDE_LOGIT) {
-        // Twice a probability less one is the hyperbolic tangent of half its logit.
-        sum += f64::from((0.5 * inside).tanh());
-        depths.push(*depth);
-    }
-    let (count, at) = (depths.len() as f64, depths.len() * 19 / 20);
+    let inside = maps.inside.iter().zip(&maps.depth).filter(|(inside, _)| **inside > INSIDE_LOGIT);
+    let mut depths: Vec<f32> = inside.map(|(_, depth)| *depth).collect();
+    let at = depths.len() * 19 / 20;
     if depths.is_empty() || !maps.tells_kinds {
         return None;
     }
     let (_, deep, _) = depths.select_nth_unstable_by(at, f32::total_cmp);
-    Some(sum / count + f64::from(1.0 / (1.0 + (-*deep).exp())))
+    Some(f64::from(1.0 / (1.0 + (-*deep).exp())))
 }
 
 /// Cells are at least this large, px.
@@ -186,7 +181,7 @@ mod tests {
             WorkingPicture { width, height, values: vec![0.0; width * height], scale: 2.0, diameter_px: 24.0 };
         let found = hills(&picture, &maps).unwrap();
         assert_eq!(found.labels.windows().len(), 3);
-        assert!(found.sureness.is_some_and(|sureness| (1.7..=2.0).contains(&sureness)), "{:?}", found.sureness);
+        assert!(found.sureness.is_some_and(|sureness| (0.9..=1.0).contains(&sureness)), "{:?}", found.sureness);
         assert!(
             hills(&picture, &CellMaps { tells_kinds: false, ..maps }).is_some_and(|found| found.sureness.is_none())
         );
