@@ -1,7 +1,7 @@
 //! What the finder's network says of a working picture, and the cells that are read from it.
 //!
-//! Two maps: how likely a pixel is inside a cell, and how deep it lies in its cell (1 in the middle, 0 on the rim, so that
-//! there is a valley between any two cells). A cell is a hill of the second inside the mask of the first.
+//! Two maps: how likely a pixel is inside a cell, and how deep it lies in its cell (0 on the rim, 1 a few pixels further in
+//! and in every cell's middle, so that there is a valley between any two cells). A cell is a hill of the second inside the mask of the first.
 
 use super::grid::Grid;
 use super::mask::{Labels, Mask};
@@ -26,6 +26,10 @@ const SMALLEST_SHARE: f32 = 0.25;
 const HOLE_SHARE: f32 = 0.25;
 /// Hills smaller than this share of the hinted cell's area are part of their neighbour.
 const HILL_SHARE: f32 = 0.06;
+
+/// Depth rises over this many working px from a cell's rim; a narrower cell's middle counts as deep too.
+#[cfg(any(test, feature = "learn"))]
+const RIM_PX: f32 = 6.0;
 
 /// The network's two maps of a working picture.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,22 +84,17 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
     Some(Segmented { scale: picture.scale, labels, covered, sureness: sureness(maps), inside: Some(inside.values) })
 }
 
-/// How sure the network is, 0..=2: of the inside where it sees one (mean of twice the probability's distance from one
-/// half), and of cells' middles (the depth that a twentieth of the inside exceeds). `None` when it sees no inside, or its
-/// doubt says nothing.
+/// How sure the network is of cells' middles, 0..=1: the depth that a twentieth of the inside exceeds. `None` when it sees
+/// no inside, or its doubt says nothing.
 fn sureness(maps: &CellMaps) -> Option<f64> {
-    let (mut sum, mut depths) = (0.0_f64, Vec::new());
-    for (inside, depth) in maps.inside.iter().zip(&maps.depth).filter(|(inside, _)| **inside > INSIDE_LOGIT) {
-        // Twice a probability less one is the hyperbolic tangent of half its logit.
-        sum += f64::from((0.5 * inside).tanh());
-        depths.push(*depth);
-    }
-    let (count, at) = (depths.len() as f64, depths.len() * 19 / 20);
+    let inside = maps.inside.iter().zip(&maps.depth).filter(|(inside, _)| **inside > INSIDE_LOGIT);
+    let mut depths: Vec<f32> = inside.map(|(_, depth)| *depth).collect();
+    let at = depths.len() * 19 / 20;
     if depths.is_empty() || !maps.tells_kinds {
         return None;
     }
     let (_, deep, _) = depths.select_nth_unstable_by(at, f32::total_cmp);
-    Some(sum / count + f64::from(1.0 / (1.0 + (-*deep).exp())))
+    Some(f64::from(1.0 / (1.0 + (-*deep).exp())))
 }
 
 /// Cells are at least this large, px.
@@ -117,15 +116,21 @@ fn believable(hills: &Labels, depth: &Grid, area: f32) -> Labels {
     Labels { label, ..*hills }
 }
 
-/// The maps that the network is trained to give for cells `labels` (`[height, width]`, 0 for none): inside 0 or 1, and
-/// the distance to the rim divided by the cell's largest, 0..=1. The frame's edge is no rim.
+/// The depth that the network is trained to give for a pixel `distance` px inside its cell's rim, in a cell whose middle
+/// lies `largest` px inside: 0 on the rim, 1 from [`RIM_PX`] on, and in the middle of every cell, however narrow.
+#[cfg(any(test, feature = "learn"))]
+pub(crate) fn depth(distance: f32, largest: f32) -> f32 {
+    (distance / largest.clamp(1.0, RIM_PX)).min(1.0)
+}
+
+/// For every pixel of `labels` (`[height, width]`, 0 for none) the distance to the rim of its cell, px, and the largest
+/// such distance in that cell; 0 outside cells. The frame's edge is no rim.
 #[cfg(any(test, feature = "learn"))]
 #[expect(clippy::indexing_slicing, reason = "windows lie inside the picture")]
-pub(crate) fn wanted(labels: &[u16], width: usize, height: usize) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn distances(labels: &[u16], width: usize, height: usize) -> (Vec<f32>, Vec<f32>) {
     let count = labels.iter().copied().max().map_or(0, u32::from);
     let labels = Labels { width, height, label: labels.iter().map(|&label| u32::from(label)).collect(), count };
-    let inside = labels.label.iter().map(|&label| f32::from(u8::from(label > 0))).collect();
-    let mut depth = vec![0.0_f32; width * height];
+    let (mut to_rim, mut largest) = (vec![0.0_f32; width * height], vec![0.0_f32; width * height]);
     for window in labels.windows() {
         let (left, top) = (window.left.saturating_sub(1), window.top.saturating_sub(1));
         let (right, bottom) = ((window.right + 2).min(width), (window.bottom + 2).min(height));
@@ -136,14 +141,14 @@ pub(crate) fn wanted(labels: &[u16], width: usize, height: usize) -> (Vec<f32>, 
             inside: rows().flat_map(|row| labels.label[row].iter().map(|label| *label == window.label)).collect(),
         };
         let distance = own.squared_distance();
-        let largest = distance.iter().fold(0.0_f32, |a, &b| a.max(b)).sqrt().max(1.0);
+        let most = distance.iter().fold(0.0_f32, |a, &b| a.max(b)).sqrt();
         for (row, distance) in rows().zip(distance.chunks_exact(own.width)) {
-            for (value, distance) in depth[row].iter_mut().zip(distance).filter(|(_, distance)| **distance > 0.0) {
-                *value = (distance.sqrt() / largest).min(1.0);
+            for (at, distance) in row.zip(distance).filter(|(_, distance)| **distance > 0.0) {
+                (to_rim[at], largest[at]) = (distance.sqrt(), most);
             }
         }
     }
-    (inside, depth)
+    (to_rim, largest)
 }
 
 #[cfg(test)]
@@ -165,7 +170,9 @@ mod tests {
     #[test]
     fn cells_are_read_back_from_the_maps_that_are_wanted_for_them() {
         let (width, height, labels) = discs();
-        let (inside, depth) = wanted(&labels, width, height);
+        let (to_rim, largest) = distances(&labels, width, height);
+        let depth: Vec<f32> = to_rim.iter().zip(&largest).map(|(d, most)| depth(*d, *most)).collect();
+        let inside: Vec<f32> = labels.iter().map(|label| f32::from(u8::from(*label > 0))).collect();
         assert!(depth.iter().all(|d| (0.0..=1.0).contains(d)) && depth.iter().any(|d| *d > 0.99));
         let logit =
             |map: &[f32]| map.iter().map(|v| (v.clamp(0.01, 0.99) / (1.0 - v.clamp(0.01, 0.99))).ln()).collect();
@@ -174,7 +181,7 @@ mod tests {
             WorkingPicture { width, height, values: vec![0.0; width * height], scale: 2.0, diameter_px: 24.0 };
         let found = hills(&picture, &maps).unwrap();
         assert_eq!(found.labels.windows().len(), 3);
-        assert!(found.sureness.is_some_and(|sureness| (1.7..=2.0).contains(&sureness)), "{:?}", found.sureness);
+        assert!(found.sureness.is_some_and(|sureness| (0.9..=1.0).contains(&sureness)), "{:?}", found.sureness);
         assert!(
             hills(&picture, &CellMaps { tells_kinds: false, ..maps }).is_some_and(|found| found.sureness.is_none())
         );

@@ -13,9 +13,8 @@ const BLURRED: f64 = 0.33;
 const BRIGHTEST: f32 = 20.0;
 /// ... namely this share of them. Fluorescence and dark field do.
 const BRIGHT_SHARE: f64 = 0.001;
-/// A network that is less sure than this of what it found looks at something that it does not know: three brightfield stacks
-/// give 0.97 and less, phase contrast 1.06 and more (crowded, weak contrast), mostly 1.3 to 1.7.
-const UNSURE: f64 = 1.0;
+/// A network that is less sure than this of cells' middles looks at something that it does not know.
+const UNSURE: f64 = 0.76;
 /// At most about this many pixels are looked at.
 const SAMPLES: usize = 100_000;
 

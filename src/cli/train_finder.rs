@@ -9,10 +9,10 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Simulated cultures.
-    #[arg(long, default_value_t = 160)]
+    #[arg(long, default_value_t = 300)]
     pub cultures: u64,
     /// Fields of the simulated microscope (the paper's optics, melanoma cells).
-    #[arg(long, default_value_t = 120)]
+    #[arg(long, default_value_t = 45)]
     pub fields: u64,
     /// Folder of the public sets.
     #[arg(long, env = "CYTOWATCH_DATA")]
@@ -21,22 +21,22 @@ pub struct Args {
     #[arg(long, value_delimiter = ',', requires = "data")]
     pub sets: Vec<String>,
     /// Share of the pictures that are taken from the sets, 0..1.
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, default_value_t = 0.2)]
     pub real_share: f64,
     /// Channels after the first convolution.
     #[arg(long, default_value_t = 12)]
     pub width: usize,
     /// Steps of Adam.
-    #[arg(long, default_value_t = 6000)]
+    #[arg(long, default_value_t = 4500)]
     pub steps: u32,
-    /// Pictures per step.
-    #[arg(long, default_value_t = 12)]
+    /// Pictures per step, a multiple of 16.
+    #[arg(long, default_value_t = 32)]
     pub batch: usize,
     /// Folder of a network of ours to begin with, which is then trained further.
     #[arg(long)]
     pub from: Option<PathBuf>,
     /// Adam's longest step.
-    #[arg(long, default_value_t = 3e-3)]
+    #[arg(long, default_value_t = 4e-3)]
     pub learning_rate: f32,
     /// Seed of cultures, weights, choice and disturbances.
     #[arg(long, default_value_t = 1)]

@@ -7,12 +7,14 @@
 //! Promises: the same settings give the same bytes, on any number of threads.
 
 pub mod bundle;
+mod lanes;
 mod network;
-mod operations;
+mod norm;
 pub mod page;
 
 use crate::infer::{InferError, onnx_graph};
 use anyhow::Context as _;
+use lanes::LANES;
 use network::Network;
 use page::Page;
 use rand::RngExt as _;
@@ -28,7 +30,7 @@ pub struct FinderSettings {
     pub width: usize,
     /// Steps of Adam.
     pub steps: u32,
-    /// Pictures per step.
+    /// Pictures per step, a multiple of 16.
     pub batch: usize,
     /// Adam's longest step; it falls to 0 along half a cosine.
     pub learning_rate: f32,
@@ -56,7 +58,7 @@ pub struct Progress {
 /// of the network so far.
 ///
 /// # Errors
-/// - `anyhow` text when there is no page.
+/// - `anyhow` text when there is no page, or the batch is no multiple of 16.
 /// - `weights` when the network cannot be written.
 pub fn train(
     real: &[Page],
@@ -65,6 +67,8 @@ pub fn train(
     mut told: impl FnMut(Progress, &dyn Fn() -> Result<Vec<u8>, InferError>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<u8>> {
     anyhow::ensure!(!real.is_empty() || !simulated.is_empty(), "there is no picture to train on");
+    let is_whole = settings.batch > 0 && settings.batch.is_multiple_of(LANES);
+    anyhow::ensure!(is_whole, "pictures go through {LANES} at a time: the batch must be a multiple of it");
     let sample = |purpose: u64| {
         let mut rng = super::parameters::generator(settings.seed, purpose);
         let from_real = simulated.is_empty() || (!real.is_empty() && rng.random::<f64>() < settings.real_share);

@@ -7,8 +7,9 @@
 //! ([`Bench`]), so halo and shade-off are those of phase contrast.
 
 mod draw;
+mod shape;
 
-use super::optics::{Bench, Optics};
+use super::optics::{Bench, Complex32, Optics};
 use super::panel::{Panel, Place};
 use super::scene::{Scene, SceneSettings};
 use crate::frame::Plane;
@@ -71,10 +72,14 @@ pub fn culture(seed: u64) -> Option<Culture> {
     let mut canvas = Canvas::new(side, pixel_um);
     canvas.substrate(&bench, rng);
     canvas.cells(rng);
+    canvas.grain(&bench, rng);
     canvas.debris(rng);
     let depth_of_field = optics.wavelength_um / (optics.aperture * optics.aperture);
     let defocus_um = 0.6 * depth_of_field * normal(rng);
-    let light = bench.image(&canvas.phase, defocus_um);
+    let mut light = bench.image(&canvas.phase, defocus_um);
+    if chance(rng, 0.4) {
+        without_slow_part(&mut light, &bench, between(rng, 0.6, 1.0), between(rng, 0.7, 4.0) / diameter_um);
+    }
     let noise = scaled(rng, 0.004, 0.05) as f32;
     let inner = MARGIN_PX..MARGIN_PX + SIDE_PX;
     let mut counts = Vec::with_capacity(SIDE_PX * SIDE_PX);
@@ -89,6 +94,16 @@ pub fn culture(seed: u64) -> Option<Culture> {
     }
     let plane = Plane::new(SIDE_PX, SIDE_PX, counts, 65_535.0)?;
     Some(Culture { plane, labels, diameter_px: DIAMETER_PX, pixel_um })
+}
+
+/// As instruments that process their pictures give it: without the `share` of what is slower than about `waves_per_um`.
+fn without_slow_part(light: &mut [f32], bench: &Bench, share: f64, waves_per_um: f64) {
+    let (n, share, corner) = (light.len() as f32, share as f32, waves_per_um as f32);
+    let mut field: Vec<Complex32> = light.iter().map(|value| Complex32::new(value - 1.0, 0.0)).collect();
+    bench.filter(&mut field, &|k| Complex32::new((1.0 - share * (-(k / corner).powi(2)).exp()) / n, 0.0));
+    for (light, value) in light.iter_mut().zip(field) {
+        *light = (1.0 + value.re).max(0.0);
+    }
 }
 
 /// Side of a [`field`], px: a part of a frame.

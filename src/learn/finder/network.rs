@@ -1,22 +1,21 @@
-//! The cell finder's network in training, through burn: one step of Adam, and the weights for the ONNX file.
+//! The cell finder's network in training: one step of Adam, and the weights for the ONNX file.
 //!
-//! Maps are `[batch, height, width, channels]`; kernels `[row, column, in]` by `out` (down, around) or `in` by
-//! `[row, column, out]` (up). The same seed, pictures and order give the same numbers.
+//! Pictures go through in vectors of [`LANES`], each vector with batch norms of its own, one thread a vector: what threads
+//! share is added up in the vectors' order. Kernels are `[tap, in, out]`. The same seed, pictures and order give the same
+//! numbers.
 
-use super::operations::{TAPS, around};
+use super::lanes::{self, Geometry, LANES, Map};
+use super::norm::{Moments, Norm};
 use crate::infer::architecture::{BatchNorm, KERNEL_TAPS};
 use crate::infer::finder_plan::{FinderWeights, Layer, MAPS, Step, plan};
-use crate::learn::kernels::EPSILON;
-use crate::learn::operations::{cross_entropy, gather, norm, scatter};
-use crate::learn::parameters::{Parameters, Start, generator};
-use burn::tensor::{Device, Tensor, TensorData};
+use crate::learn::kernels::{EPSILON, sigmoid};
+use crate::learn::parameters::{Parameter, Parameters, Start, generator};
+use rayon::prelude::*;
 
-/// Running moments of one batch norm.
-#[derive(Debug, Clone, PartialEq)]
-struct Moments {
-    mean: Vec<f32>,
-    variance: Vec<f32>,
-}
+/// Taps of a 3 x 3 kernel.
+const TAPS: usize = 9;
+/// Numbers that are wanted for a pixel: inside, depth, and how much the pixel counts.
+pub(super) const WANTED: usize = 3;
 
 /// The network and what Adam remembers.
 #[derive(Debug, Clone)]
@@ -26,17 +25,37 @@ pub(super) struct Network {
     running: Vec<Moments>,
 }
 
-/// The mean and variance that a batch norm met, and over how many rows.
-type Met = (Tensor<1>, Tensor<1>, usize);
-
-/// The kernel's rows and columns of a step, and its output channels.
+/// Taps, input and output channels of a convolution.
 fn extent(step: Step) -> Option<(usize, usize, usize)> {
     match step {
-        Step::Down(input, output) => Some((KERNEL_TAPS * input, output, output)),
-        Step::Around(both) => Some((TAPS * both, both, both)),
-        Step::Up(input, output) => Some((input, KERNEL_TAPS * output, output)),
+        Step::Down(input, output) | Step::Up(input, output) => Some((KERNEL_TAPS, input, output)),
+        Step::Around(both) => Some((TAPS, both, both)),
         Step::Keep | Step::Add => None,
     }
+}
+
+/// What is trained of a step.
+struct Trained<'a> {
+    /// Which array the kernel is; the others follow.
+    first: usize,
+    kernel: &'a [f32],
+    norm: Option<Norm<'a>>,
+    bias: &'a [f32],
+}
+
+/// What a convolution met on the way forward.
+struct Met {
+    input: Map,
+    /// Before the norm.
+    product: Map,
+    moments: Moments,
+}
+
+/// What one vector of pictures says: the mean cross-entropy and its gradient by every array.
+struct Said {
+    loss: f64,
+    gradients: Vec<Vec<f32>>,
+    moments: Vec<Moments>,
 }
 
 impl Network {
@@ -46,11 +65,11 @@ impl Network {
         let mut trained = Parameters::default();
         let mut running = Vec::new();
         for (number, step) in plan(width).into_iter().enumerate() {
-            let Some((rows, columns, outputs)) = extent(step) else { continue };
+            let Some((taps, inputs, outputs)) = extent(step) else { continue };
             // A transposed convolution of stride 2 meets a quarter of its taps at every pixel.
-            let met = if matches!(step, Step::Up(..)) { rows * KERNEL_TAPS / 4 } else { rows };
+            let met = inputs * if matches!(step, Step::Up(..)) { taps / 4 } else { taps };
             let start = Start::Normal(0.0, (2.0 / met as f32).sqrt());
-            trained.add(format!("{number}.kernel"), &[rows, columns], start, &mut rng);
+            trained.add(format!("{number}.kernel"), &[taps * inputs, outputs], start, &mut rng);
             if outputs == MAPS {
                 trained.add(format!("{number}.bias"), &[outputs], Start::Constant(-1.0), &mut rng);
                 continue;
@@ -64,7 +83,8 @@ impl Network {
     }
 
     /// The network of `weights`, ready to be trained further. Its batch norms are set to what they do to `pictures`
-    /// (`[n, side, side]`), so that it still gives what it gave. `None` when the weights do not fit their plan.
+    /// (`[n, side, side]`, a multiple of [`LANES`]), so that it still gives about what it gave. `None` when the weights do
+    /// not fit their plan.
     pub(super) fn resumed(weights: &FinderWeights, pictures: &[f32], side: usize) -> Option<Self> {
         let mut network = Self::new(weights.width, 0);
         let steps: Vec<_> = plan(weights.width).into_iter().filter_map(|step| Some((step, extent(step)?))).collect();
@@ -72,14 +92,9 @@ impl Network {
         // Every step's first array, in the order of [`Network::new`].
         let mut first = 0;
         let mut norms = Vec::new();
-        for (step, (rows, columns, outputs)) in steps {
-            let layer = layers.next().filter(|layer| layer.kernel.len() == rows * columns)?;
-            let kernel = match step {
-                Step::Up(..) => down_again(&layer.kernel, rows, outputs),
-                Step::Down(input, _) | Step::Around(input) => up_again(&layer.kernel, input, outputs),
-                Step::Keep | Step::Add => return None,
-            };
-            network.trained.set(first, kernel);
+        for (step, (taps, inputs, outputs)) in steps {
+            let layer = layers.next().filter(|layer| layer.kernel.len() == taps * inputs * outputs)?;
+            network.trained.set(first, from_file(step, &layer.kernel, inputs, outputs));
             if outputs == MAPS {
                 network.trained.set(first + 1, layer.norm.bias.clone());
             } else {
@@ -100,16 +115,11 @@ impl Network {
 
     /// What each batch norm meets in `pictures`.
     fn moments(&self, pictures: &[f32], side: usize) -> Vec<Moments> {
-        let device = Device::flex();
-        let tensor = |values: &[f32]| Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device);
-        let leaves: Vec<Tensor<1>> = self.trained.list().iter().map(|array| tensor(&array.values)).collect();
-        let mut met = Vec::new();
-        let batch = pictures.len() / (side * side);
-        self.forward(&leaves, tensor(pictures).reshape([batch, side, side, 1]), &mut met);
-        let numbers = |tensor: Tensor<1>| tensor.into_data().try_into_vec().unwrap_or_default();
-        met.into_iter()
-            .map(|(mean, variance, _)| Moments { mean: numbers(mean), variance: numbers(variance) })
-            .collect()
+        let vectors: Vec<Vec<Moments>> = pictures
+            .par_chunks_exact(LANES * side * side)
+            .map(|vector| self.forward(vector, side).0.into_iter().map(|met| met.moments).collect())
+            .collect();
+        mean_moments(&vectors)
     }
 
     /// How many numbers are trained.
@@ -117,84 +127,135 @@ impl Network {
         self.trained.count()
     }
 
-    /// One step on `pictures` (`[n, side, side]`) and `targets` (`[n, side, side, 2]`, 0..=1); gives the mean
-    /// cross-entropy before the step.
-    pub(super) fn step(&mut self, pictures: &[f32], targets: &[f32], side: usize, learning_rate: f32) -> f32 {
-        let device = Device::flex().autodiff();
-        let batch = pictures.len() / (side * side);
-        let leaf = |values: &[f32]| {
-            Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device).require_grad()
-        };
-        let leaves: Vec<Tensor<1>> = self.trained.list().iter().map(|array| leaf(&array.values)).collect();
-        let mut met = Vec::new();
-        let input = Tensor::<1>::from_data(TensorData::new(pictures.to_vec(), [pictures.len()]), &device);
-        let logits = self.forward(&leaves, input.reshape([batch, side, side, 1]), &mut met);
-        let wanted = Tensor::<1>::from_data(TensorData::new(targets.to_vec(), [targets.len()]), &device);
-        let loss = cross_entropy(logits, wanted);
-        let gradients = loss.backward();
-        let gradients: Vec<Option<Vec<f32>>> = leaves
-            .iter()
-            .map(|leaf| leaf.grad(&gradients).and_then(|tensor| tensor.into_data().try_into_vec().ok()))
-            .collect();
-        self.trained.step(&gradients, learning_rate);
-        self.remember(met);
-        loss.into_data().try_into_vec().ok().and_then(|v: Vec<f32>| v.first().copied()).unwrap_or(f32::NAN)
+    /// One step on `pictures` (`[n, side, side]`, `n` a multiple of [`LANES`]) and `wanted` (`[n, side, side, WANTED]`,
+    /// maps 0..=1); gives the mean cross-entropy before the step.
+    pub(super) fn step(&mut self, pictures: &[f32], wanted: &[f32], side: usize, learning_rate: f32) -> f32 {
+        let vector = LANES * side * side;
+        let pairs = pictures.par_chunks_exact(vector).zip(wanted.par_chunks_exact(WANTED * vector));
+        let said: Vec<Said> = pairs.map(|(pictures, wanted)| self.learn(pictures, wanted, side)).collect();
+        let count = said.len().max(1);
+        let mut sums: Vec<Vec<f32>> = self.trained.list().iter().map(|array| vec![0.0; array.values.len()]).collect();
+        for said in &said {
+            for (sum, gradient) in sums.iter_mut().zip(&said.gradients) {
+                sum.iter_mut().zip(gradient).for_each(|(sum, gradient)| *sum += gradient / count as f32);
+            }
+        }
+        self.trained.step(&sums.into_iter().map(Some).collect::<Vec<_>>(), learning_rate);
+        let met: Vec<Vec<Moments>> = said.iter().map(|said| said.moments.clone()).collect();
+        self.remember(&mean_moments(&met));
+        (said.iter().map(|said| said.loss).sum::<f64>() / said.len().max(1) as f64) as f32
     }
 
-    /// The logits, `[batch * side * side * 2]`.
-    fn forward(&self, leaves: &[Tensor<1>], mut map: Tensor<4>, met: &mut Vec<Met>) -> Tensor<1> {
-        let mut next = leaves.iter().cloned();
-        let mut leaf = |len: usize, device: &Device| next.next().unwrap_or_else(|| Tensor::zeros([len], device));
-        let mut kept = Vec::new();
+    /// The arrays of every convolution, in the order of the plan.
+    fn layers(&self) -> Vec<(Step, Trained<'_>)> {
+        let arrays: Vec<&[f32]> = self.trained.list().iter().map(|array: &Parameter| array.values.as_slice()).collect();
+        let array = |at: usize| arrays.get(at).copied().unwrap_or_default();
+        let mut first = 0;
+        let mut layers = Vec::new();
         for step in plan(self.width) {
-            let [batch, height, width, channels] = map.dims();
-            let device = map.device();
-            let Some((rows, columns, outputs)) = extent(step) else {
-                if step == Step::Keep {
-                    kept.push(map.clone());
-                } else if let Some(other) = kept.pop() {
-                    map = map + other;
+            let Some((.., outputs)) = extent(step) else {
+                layers.push((step, Trained { first, kernel: &[], norm: None, bias: &[] }));
+                continue;
+            };
+            let is_last = outputs == MAPS;
+            let bias = array(first + if is_last { 1 } else { 2 });
+            let slope = array(first + 3).first().copied().unwrap_or(0.0);
+            let norm = (!is_last).then(|| Norm { gain: array(first + 1), bias, slope });
+            layers.push((step, Trained { first, kernel: array(first), norm, bias }));
+            first += 4;
+        }
+        layers
+    }
+
+    /// What every convolution meets in a vector of pictures, and the logits.
+    fn forward(&self, pictures: &[f32], side: usize) -> (Vec<Met>, Map) {
+        let mut map = side_by_side(pictures, side);
+        let (mut met, mut kept) = (Vec::new(), Vec::new());
+        for (step, trained) in self.layers() {
+            let Some((.., outputs)) = extent(step) else {
+                match (step, kept.last()) {
+                    (Step::Keep, _) => kept.push(map.clone()),
+                    (_, Some(other)) => {
+                        map.add(other);
+                        kept.pop();
+                    }
+                    _ => {}
                 }
                 continue;
             };
-            let kernel = leaf(rows * columns, &device).reshape([rows, columns]);
-            let (values, shape) = match step {
-                Step::Down(..) => (gather(map).matmul(kernel), [batch, height / 2, width / 2, outputs]),
-                Step::Around(_) => (around(map).matmul(kernel), [batch, height, width, outputs]),
-                _ => {
-                    let shape = [batch, 2 * height, 2 * width, outputs];
-                    let product = map.reshape([batch * height * width, channels]).matmul(kernel);
-                    (scatter(product, shape).reshape([4 * batch * height * width, outputs]), shape)
+            let mut product = convolved(step, &map, trained.kernel, outputs);
+            let Some(norm) = trained.norm else {
+                for pixel in product.rows_mut().flat_map(|row| row.chunks_exact_mut(outputs * LANES)) {
+                    for (lanes, bias) in pixel.chunks_exact_mut(LANES).zip(trained.bias) {
+                        for value in lanes {
+                            *value += bias;
+                        }
+                    }
                 }
+                let moments = Moments { mean: Vec::new(), variance: Vec::new() };
+                met.push(Met { input: map, product: Map::new(0, 0, outputs), moments });
+                return (met, product);
             };
-            if outputs == MAPS {
-                let bias = leaf(outputs, &device).reshape([1, outputs]);
-                let count = shape.iter().product::<usize>();
-                return (values + bias).reshape([count]);
-            }
-            let [gain, bias, slope] = [outputs, outputs, 1].map(|len| leaf(len, &device));
-            let count = values.dims().first().copied().unwrap_or_default();
-            let (output, mean, variance) = norm(values, gain, bias, slope);
-            met.push((mean, variance, count));
-            map = output.reshape(shape);
+            let moments = Moments::of(&product);
+            let output = norm.forward(&product, &moments);
+            met.push(Met { input: std::mem::replace(&mut map, output), product, moments });
         }
-        let device = map.device();
-        Tensor::zeros([1], &device)
+        (met, map)
     }
 
-    fn remember(&mut self, met: Vec<Met>) {
-        /// Share of the newest batch in the running moments.
-        const NEWEST: f32 = 0.03;
-        for (running, (mean, variance, rows)) in self.running.iter_mut().zip(met) {
-            let unbias = rows as f32 / (rows.max(2) - 1) as f32;
-            let update = |running: &mut Vec<f32>, new: Tensor<1>, factor: f32| {
-                let new: Vec<f32> = new.into_data().try_into_vec().unwrap_or_default();
-                for (value, new) in running.iter_mut().zip(new) {
-                    *value += NEWEST * (new * factor - *value);
+    /// The mean cross-entropy of a vector of pictures and its gradients.
+    fn learn(&self, pictures: &[f32], wanted: &[f32], side: usize) -> Said {
+        let (mut met, mut gradient) = self.forward(pictures, side);
+        let loss = cross_entropy(&mut gradient, wanted);
+        let mut gradients = vec![Vec::new(); self.trained.list().len()];
+        let (mut moments, mut kept) = (Vec::new(), Vec::new());
+        for (step, trained) in self.layers().into_iter().rev() {
+            let Some((taps, inputs, outputs)) = extent(step) else {
+                match (step, kept.last()) {
+                    (Step::Add, _) => kept.push(gradient.clone()),
+                    (_, Some(other)) => {
+                        gradient.add(other);
+                        kept.pop();
+                    }
+                    _ => {}
+                }
+                continue;
+            };
+            let Some(Met { input, product, moments: own }) = met.pop() else { break };
+            let mut set = |at: usize, values: Vec<f32>| {
+                if let Some(slot) = gradients.get_mut(trained.first + at) {
+                    *slot = values;
                 }
             };
-            update(&mut running.mean, mean, 1.0);
-            update(&mut running.variance, variance, unbias);
+            if let Some(norm) = trained.norm {
+                let slopes = norm.backward(&product, &own, &mut gradient);
+                set(1, slopes.gain);
+                set(2, slopes.bias);
+                set(3, vec![slopes.slope]);
+                moments.push(own);
+            } else {
+                set(1, by_bias(&gradient));
+            }
+            set(0, by_kernel(step, &input, &gradient, taps));
+            if inputs > 1 {
+                gradient = by_input(step, &gradient, &turned(trained.kernel, inputs, outputs), inputs);
+            }
+        }
+        moments.reverse();
+        Said { loss, gradients, moments }
+    }
+
+    fn remember(&mut self, met: &[Moments]) {
+        /// Share of the newest batch in the running moments.
+        const NEWEST: f32 = 0.03;
+        for (running, met) in self.running.iter_mut().zip(met) {
+            let update = |running: &mut Vec<f32>, new: &[f32]| {
+                for (value, new) in running.iter_mut().zip(new) {
+                    *value += NEWEST * (new - *value);
+                }
+            };
+            update(&mut running.mean, &met.mean);
+            update(&mut running.variance, &met.variance);
         }
     }
 
@@ -204,14 +265,8 @@ impl Network {
         let mut running = self.running.iter();
         let mut layers = Vec::new();
         for step in plan(self.width) {
-            let Some((rows, columns, outputs)) = extent(step) else { continue };
-            let flat = arrays.next().unwrap_or_default();
-            let kernel = match step {
-                Step::Up(..) => turned_up(&flat, rows, outputs),
-                _ => {
-                    turned_down(&flat, rows / if matches!(step, Step::Down(..)) { KERNEL_TAPS } else { TAPS }, columns)
-                }
-            };
+            let Some((_, inputs, outputs)) = extent(step) else { continue };
+            let kernel = for_file(step, &arrays.next().unwrap_or_default(), inputs, outputs);
             if outputs == MAPS {
                 let norm = BatchNorm { bias: arrays.next().unwrap_or_default(), ..BatchNorm::exact(outputs) };
                 layers.push(Layer { kernel, norm, slope: None });
@@ -228,46 +283,152 @@ impl Network {
     }
 }
 
-/// `[taps, in] x [out]` to `[out, in, taps]`.
-#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * input * output numbers")]
-fn turned_down(flat: &[f32], input: usize, output: usize) -> Vec<f32> {
-    let taps = flat.len() / (input * output).max(1);
-    let mut kernel = Vec::with_capacity(flat.len());
-    for o in 0..output {
-        for i in 0..input {
-            kernel.extend((0..taps).map(|tap| flat[(tap * input + i) * output + o]));
+/// The moments of all vectors taken together: means of means, and of variances about them.
+fn mean_moments(vectors: &[Vec<Moments>]) -> Vec<Moments> {
+    let share = 1.0 / vectors.len().max(1) as f32;
+    let mut means: Vec<Moments> = Vec::new();
+    for vector in vectors {
+        means.resize_with(vector.len(), || Moments { mean: Vec::new(), variance: Vec::new() });
+        for (mean, own) in means.iter_mut().zip(vector) {
+            for (sum, values) in [(&mut mean.mean, &own.mean), (&mut mean.variance, &own.variance)] {
+                sum.resize(values.len(), 0.0);
+                sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += share * value);
+            }
         }
     }
-    kernel
+    means
 }
 
-/// `[out, in, taps]` to `[taps, in] x [out]`.
-#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * input * output numbers")]
-fn up_again(kernel: &[f32], input: usize, output: usize) -> Vec<f32> {
-    let taps = kernel.len() / (input * output).max(1);
-    let place = |at: usize| (at % output * input + at / output % input) * taps + at / (input * output);
+/// `[LANES, side, side]` as a map of one channel.
+fn side_by_side(pictures: &[f32], side: usize) -> Map {
+    let mut map = Map::new(side, side, 1);
+    for (y, row) in map.rows_mut().enumerate() {
+        for (lane, picture) in pictures.chunks_exact(side * side).enumerate() {
+            let line = picture.get(y * side..(y + 1) * side).unwrap_or_default();
+            row.iter_mut().skip(lane).step_by(LANES).zip(line).for_each(|(to, from)| *to = *from);
+        }
+    }
+    map
+}
+
+/// The products of a convolution, before its norm.
+fn convolved(step: Step, map: &Map, kernel: &[f32], outputs: usize) -> Map {
+    let (height, width) = (map.height, map.width);
+    match step {
+        Step::Down(..) => {
+            let mut product = Map::new(height / 2, width / 2, outputs);
+            lanes::correlate(&Geometry::halving(), map, kernel, &mut product);
+            product
+        }
+        Step::Up(..) => {
+            let mut product = Map::new(2 * height, 2 * width, outputs);
+            for geometry in Geometry::doubling() {
+                lanes::correlate(&geometry, map, kernel, &mut product);
+            }
+            product
+        }
+        _ => {
+            let mut product = Map::new(height, width, outputs);
+            lanes::correlate(&Geometry::keeping(false), map, kernel, &mut product);
+            product
+        }
+    }
+}
+
+/// The gradient by a convolution's input; `turned` is its kernel with input and output exchanged.
+fn by_input(step: Step, gradient: &Map, turned: &[f32], inputs: usize) -> Map {
+    match step {
+        Step::Down(..) => convolved(Step::Up(0, 0), gradient, turned, inputs),
+        Step::Up(..) => convolved(Step::Down(0, 0), gradient, turned, inputs),
+        _ => {
+            let mut back = Map::new(gradient.height, gradient.width, inputs);
+            lanes::correlate(&Geometry::keeping(true), gradient, turned, &mut back);
+            back
+        }
+    }
+}
+
+/// The gradient by a convolution's kernel.
+fn by_kernel(step: Step, input: &Map, gradient: &Map, taps: usize) -> Vec<f32> {
+    let (inputs, outputs) = (input.channels, gradient.channels);
+    let mut lanes = vec![0.0; taps * inputs * outputs * LANES];
+    match step {
+        Step::Down(..) => lanes::products(&Geometry::halving(), input, gradient, &mut lanes),
+        // A transposed convolution's output is the finer of the two.
+        Step::Up(..) => lanes::products(&Geometry::halving(), gradient, input, &mut lanes),
+        _ => lanes::products(&Geometry::keeping(false), input, gradient, &mut lanes),
+    }
+    let kernel: Vec<f32> = lanes.chunks_exact(LANES).map(|lanes| lanes.iter().sum()).collect();
+    if matches!(step, Step::Up(..)) { turned(&kernel, outputs, inputs) } else { kernel }
+}
+
+/// The gradient by what is added to every pixel of a channel.
+fn by_bias(gradient: &Map) -> Vec<f32> {
+    let mut sums = vec![0.0_f64; gradient.channels];
+    for pixel in gradient.rows().flat_map(|row| row.chunks_exact(gradient.channels * LANES)) {
+        for (sum, lanes) in sums.iter_mut().zip(pixel.chunks_exact(LANES)) {
+            *sum += f64::from(lanes.iter().sum::<f32>());
+        }
+    }
+    sums.into_iter().map(|sum| sum as f32).collect()
+}
+
+/// Mean cross-entropy of the logits against what is `wanted` (`[LANES, side, side, WANTED]`), each pixel counted by its
+/// weight; the logits become its gradient.
+fn cross_entropy(logits: &mut Map, wanted: &[f32]) -> f64 {
+    let side = logits.width;
+    let scale = 1.0 / (LANES * side * side * MAPS) as f32;
+    let mut loss = 0.0_f64;
+    for (y, row) in logits.rows_mut().enumerate() {
+        let mut sum = 0.0_f32;
+        for (lane, wanted) in wanted.chunks_exact(side * side * WANTED).enumerate() {
+            let line = wanted.get(y * side * WANTED..(y + 1) * side * WANTED).unwrap_or_default();
+            for (pixel, wanted) in row.chunks_exact_mut(MAPS * LANES).zip(line.chunks_exact(WANTED)) {
+                let [inside, depth, weight] = *wanted else { continue };
+                for (logit, target) in pixel.iter_mut().skip(lane).step_by(LANES).zip([inside, depth]) {
+                    let x = *logit;
+                    sum += weight * (x.max(0.0) - x * target + (-x.abs()).exp().ln_1p());
+                    *logit = weight * scale * (sigmoid(x) - target);
+                }
+            }
+        }
+        loss += f64::from(sum * scale);
+    }
+    loss
+}
+
+/// `[tap, in, out]` to `[tap, out, in]`.
+#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * inputs * outputs numbers")]
+fn turned(kernel: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let place = |at: usize| (at / (inputs * outputs) * inputs + at % inputs) * outputs + at / inputs % outputs;
     (0..kernel.len()).map(|at| kernel[place(at)]).collect()
 }
 
-/// `[in, out, taps]` to `[in] x [taps, out]`.
-#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * input * output numbers")]
-fn down_again(kernel: &[f32], input: usize, output: usize) -> Vec<f32> {
-    let taps = kernel.len() / (input * output).max(1);
-    let place = |at: usize| (at / (taps * output) * output + at % output) * taps + at / output % taps;
+/// `[tap, in, out]` as the file wants it: `[out, in, tap]`, of a transposed convolution `[in, out, tap]`.
+#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * inputs * outputs numbers")]
+fn for_file(step: Step, kernel: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let taps = kernel.len() / (inputs * outputs).max(1);
+    let place = |at: usize| {
+        let (tap, pair) = (at % taps, at / taps);
+        let (input, output) = match step {
+            Step::Up(..) => (pair / outputs, pair % outputs),
+            _ => (pair % inputs, pair / inputs),
+        };
+        (tap * inputs + input) * outputs + output
+    };
     (0..kernel.len()).map(|at| kernel[place(at)]).collect()
 }
 
-/// `[in] x [taps, out]` to `[in, out, taps]`.
-#[expect(clippy::indexing_slicing, reason = "the kernel holds input * taps * output numbers")]
-fn turned_up(flat: &[f32], input: usize, output: usize) -> Vec<f32> {
-    let taps = flat.len() / (input * output).max(1);
-    let mut kernel = Vec::with_capacity(flat.len());
-    for i in 0..input {
-        for o in 0..output {
-            kernel.extend((0..taps).map(|tap| flat[(i * taps + tap) * output + o]));
-        }
-    }
-    kernel
+/// The other way round.
+#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * inputs * outputs numbers")]
+fn from_file(step: Step, kernel: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
+    let taps = kernel.len() / (inputs * outputs).max(1);
+    let place = |at: usize| {
+        let (tap, input, output) = (at / (inputs * outputs), at / outputs % inputs, at % outputs);
+        let pair = if matches!(step, Step::Up(..)) { input * outputs + output } else { output * inputs + input };
+        pair * taps + tap
+    };
+    (0..kernel.len()).map(|at| kernel[place(at)]).collect()
 }
 
 #[cfg(test)]
@@ -276,11 +437,41 @@ mod tests {
     use crate::infer::onnx_graph::finder;
 
     #[test]
+    fn gradients_are_the_differences_quotients() {
+        let side = 32;
+        let pictures: Vec<f32> =
+            (0..LANES * side * side).map(|i| (i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()).collect();
+        let target = |i: usize| f32::from(u8::from(i / 32 % 3 == 0));
+        let wanted: Vec<f32> =
+            (0..LANES * side * side).flat_map(|i| [target(i), 0.5 * target(i), 1.0 + target(i)]).collect();
+        let network = Network::new(4, 5);
+        let said = network.learn(&pictures, &wanted, side);
+        for (number, array) in network.trained.list().iter().enumerate() {
+            let gradient = &said.gradients[number];
+            assert_eq!(gradient.len(), array.values.len(), "{}", array.name);
+            // The largest slope of every array: small ones drown in single precision.
+            let (at, slope) = gradient.iter().enumerate().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs())).unwrap();
+            let moved = |by: f32| {
+                let mut network = network.clone();
+                let mut values = array.values.clone();
+                values[at] += by;
+                network.trained.set(number, values);
+                network.learn(&pictures, &wanted, side).loss
+            };
+            let quotient = (moved(4e-3) - moved(-4e-3)) / 8e-3;
+            let tolerance = 0.06 * f64::from(slope.abs()) + 2e-4;
+            assert!((quotient - f64::from(*slope)).abs() < tolerance, "{}: {quotient} {slope}", array.name);
+        }
+    }
+
+    #[test]
     fn a_network_read_from_its_file_gives_what_it_gave_and_learns_on() {
         let side = 32;
         let pictures: Vec<f32> =
-            (0..4 * side * side).map(|i| (i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()).collect();
-        let targets: Vec<f32> = (0..8 * side * side).map(|i| f32::from(u8::from(i / 64 % 3 == 0))).collect();
+            (0..2 * LANES * side * side).map(|i| (i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()).collect();
+        let target = |i: usize| f32::from(u8::from(i / 32 % 3 == 0));
+        let targets: Vec<f32> =
+            (0..2 * LANES * side * side).flat_map(|i| [target(i), 0.5 * target(i), 1.0 + target(i)]).collect();
         let mut network = Network::new(4, 5);
         for _ in 0..3 {
             network.step(&pictures, &targets, side, 1e-2);

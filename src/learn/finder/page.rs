@@ -1,5 +1,6 @@
 //! A picture with true outlines, ready to be cut into disturbed training pictures.
 
+use super::network::WANTED;
 use crate::cells::maps;
 use crate::cells::working::{View, WorkingPicture};
 use crate::frame::{self, Plane};
@@ -15,19 +16,24 @@ const PAGE_DIAMETER_PX: f64 = 30.0;
 /// A page is seen as the network sees it.
 const PAGE_VIEW: View = View { diameter_px: PAGE_DIAMETER_PX, ..View::SHIPPED };
 /// Cells are shown up to this many times narrower or wider than hinted.
-const SCALES: f64 = 1.5;
+const SCALES: f64 = 1.7;
+/// Two cells this near each other are close, page px ...
+const CLOSE_PX: usize = 2;
+/// ... and the pixels between them count this much more than others.
+const CLOSE_WEIGHT: f32 = 3.0;
 
 /// The working picture and what is wanted for it.
 #[derive(Debug, Clone)]
 pub struct Page {
     width: usize,
     height: usize,
-    light: Vec<f32>,
-    inside: Vec<f32>,
-    depth: Vec<f32>,
+    pixels: Vec<Pixel>,
     /// Left, top, right, bottom of the annotated part, page px.
     within: [f64; 4],
 }
+
+/// Light; 1 inside cells; distance to the cell's rim and the cell's largest, px; 1 where two cells are close.
+type Pixel = [f32; 5];
 
 impl Page {
     /// The page of a frame with cells about `diameter_px` wide; `labels` are `[height, width]` of the frame, 0 for none; a
@@ -44,14 +50,18 @@ impl Page {
             labels.get(y * frame_width + x).copied().unwrap_or(0)
         };
         let labels: Vec<u16> = (0..width * height).map(label).collect();
-        let (inside, depth) = maps::wanted(&labels, width, height);
+        let (to_rim, largest) = maps::distances(&labels, width, height);
+        let maps = picture.values.iter().zip(&labels).zip(to_rim.iter().zip(&largest)).zip(close(&labels, width));
+        let pixels = maps.map(|(((light, label), (to_rim, largest)), close)| {
+            [*light, f32::from(u8::from(*label > 0)), *to_rim, *largest, close]
+        });
         let border = border_px as f64 / picture.scale;
         let within = [border, border, width as f64 - border, height as f64 - border];
-        Self { width, height, light: picture.values, inside, depth, within }
+        Self { width, height, pixels: pixels.collect(), within }
     }
 
-    /// A picture (`[side, side]`) and what is wanted for it (`[side, side, 2]`): a place, turned, mirrored, scaled, with
-    /// another contrast, other light, blur and noise.
+    /// A picture (`[side, side]`) and what is wanted for it (`[side, side, WANTED]`): a place, turned, mirrored, scaled,
+    /// with another contrast, other light, blur and noise.
     pub(super) fn sample(&self, side: usize, rng: &mut ChaCha8Rng) -> (Vec<f32>, Vec<f32>) {
         let per_px = PAGE_DIAMETER_PX / crate::cells::working::NETWORK_DIAMETER_PX
             * SCALES.powf(2.0 * rng.random::<f64>() - 1.0);
@@ -67,44 +77,60 @@ impl Page {
         let (cx, cy) = (place(left, right, rng.random()), place(top, bottom, rng.random()));
         let middle = (side as f64 - 1.0) / 2.0;
         let mut light = Vec::with_capacity(side * side);
-        let mut wanted = Vec::with_capacity(2 * side * side);
+        let mut wanted = Vec::with_capacity(WANTED * side * side);
         for row in 0..side {
             let v = (row as f64 - middle) * per_px;
             for column in 0..side {
                 let u = (column as f64 - middle) * per_px * mirror;
                 let x = folded(cx + u * cos - v * sin, left, right);
                 let y = folded(cy + u * sin + v * cos, top, bottom);
-                let [value, inside, depth] = self.at(x, y);
+                let [value, inside, to_rim, largest, close] = self.at(x, y);
+                let scale = 1.0 / per_px as f32;
                 light.push(value);
-                wanted.push(inside);
-                wanted.push(depth);
+                wanted.extend([inside, maps::depth(to_rim * scale, largest * scale), 1.0 + CLOSE_WEIGHT * close]);
             }
         }
         disturb(&mut light, side, rng);
         (light, wanted)
     }
 
-    /// Light, inside and depth at a place, between the four pixels around it.
-    fn at(&self, x: f64, y: f64) -> [f32; 3] {
+    /// A pixel's numbers between the four pixels around a place.
+    fn at(&self, x: f64, y: f64) -> Pixel {
         let (x, y) = (x.clamp(0.0, self.width as f64 - 1.0), y.clamp(0.0, self.height as f64 - 1.0));
         let (x0, y0) =
             ((x as usize).min(self.width.saturating_sub(2)), (y as usize).min(self.height.saturating_sub(2)));
         let (px, py) = ((x - x0 as f64) as f32, (y - y0 as f64) as f32);
-        let mix = |map: &[f32]| {
-            let pair = |row: usize| {
-                let read = |column: usize| map.get(row * self.width + column).copied().unwrap_or(0.0);
-                read(x0) + px * (read(x0 + 1) - read(x0))
-            };
-            let (upper, lower) = (pair(y0), pair(y0 + 1));
-            upper + py * (lower - upper)
+        let read = |column: usize, row: usize| self.pixels.get(row * self.width + column).copied().unwrap_or_default();
+        let between = |a: Pixel, b: Pixel, part: f32| {
+            let mut mixed = a;
+            mixed.iter_mut().zip(b).for_each(|(a, b)| *a += part * (b - *a));
+            mixed
         };
-        [mix(&self.light), mix(&self.inside), mix(&self.depth)]
+        let line = |row: usize| between(read(x0, row), read(x0 + 1, row), px);
+        between(line(y0), line(y0 + 1), py)
     }
+}
+
+/// 1 where two cells lie within [`CLOSE_PX`] along a row or a column, 0 elsewhere.
+fn close(labels: &[u16], width: usize) -> impl Iterator<Item = f32> {
+    let height = labels.len() / width.max(1);
+    (0..labels.len()).map(move |at| {
+        let (x, y) = (at % width, at / width);
+        let read = |x: usize, y: usize| labels.get(y * width + x).copied().unwrap_or(0);
+        let along = |here: usize, length: usize| here.saturating_sub(CLOSE_PX)..(here + CLOSE_PX + 1).min(length);
+        let around = along(x, width).map(|x| read(x, y)).chain(along(y, height).map(|y| read(x, y)));
+        let mut cells = around.filter(|label| *label > 0);
+        let first = cells.next();
+        f32::from(u8::from(cells.any(|label| Some(label) != first)))
+    })
 }
 
 /// `value` mirrored at `low` and `high` until it lies between.
 fn folded(value: f64, low: f64, high: f64) -> f64 {
     let range = (high - low - 1.0).max(1.0);
+    if (low..low + range).contains(&value) {
+        return value;
+    }
     let turn = (value - low).rem_euclid(2.0 * range);
     low + if turn > range { 2.0 * range - turn } else { turn }
 }
@@ -115,11 +141,20 @@ fn disturb(light: &mut [f32], side: usize, rng: &mut ChaCha8Rng) {
     let sign = if rng.random::<f64>() < 0.12 { -1.0 } else { 1.0 };
     let bend = 0.25 * (2.0 * rng.random::<f32>() - 1.0);
     let [offset, slope_x, slope_y] = [0; 3].map(|_| 0.2 * deviate(rng));
-    if rng.random::<f64>() < 0.3 {
-        blur(light, side);
-        if rng.random::<f64>() < 0.4 {
+    match rng.random::<f64>() {
+        0.0..0.12 => {
+            blur(light, side);
             blur(light, side);
         }
+        0.12..0.3 => blur(light, side),
+        // Instruments that sharpen.
+        0.3..0.5 => {
+            let before = light.to_vec();
+            blur(light, side);
+            let more = 1.0 + 1.5 * rng.random::<f32>();
+            light.iter_mut().zip(before).for_each(|(value, before)| *value += more * (before - *value));
+        }
+        _ => {}
     }
     let noise = if rng.random::<f64>() < 0.6 { 0.3 * rng.random::<f32>().powi(2) } else { 0.0 };
     for (index, value) in light.iter_mut().enumerate() {
@@ -166,10 +201,12 @@ mod tests {
         let mut rng = crate::learn::parameters::generator(1, 1);
         for _ in 0..8 {
             let (light, wanted) = page.sample(96, &mut rng);
-            assert_eq!((light.len(), wanted.len()), (96 * 96, 2 * 96 * 96));
-            assert!(light.iter().all(|v| v.is_finite()) && wanted.iter().all(|v| (0.0..=1.0).contains(v)));
-            let deep_outside = wanted.chunks(2).filter(|pair| pair[1] > pair[0] + 0.51).count();
-            assert_eq!(deep_outside, 0);
+            assert_eq!((light.len(), wanted.len()), (96 * 96, WANTED * 96 * 96));
+            assert!(light.iter().all(|v| v.is_finite()));
+            for pixel in wanted.chunks(WANTED) {
+                assert!(pixel[..2].iter().all(|v| (0.0..=1.0).contains(v)), "{pixel:?}");
+                assert!((1.0..=1.0 + CLOSE_WEIGHT).contains(&pixel[2]) && pixel[1] <= pixel[0] + 0.51, "{pixel:?}");
+            }
         }
     }
 
