@@ -4,12 +4,11 @@ use super::say;
 use crate::cells::Crop;
 use crate::cells::crop::Cutter;
 use crate::evaluate::correlation::{interval, pearson};
-use crate::explain::ExplainError;
 use crate::explain::drivers::{TrackMean, drivers};
 use crate::explain::hallmarks::{Hallmarks, Light, measure};
 use crate::explain::rank::rank;
 use crate::explain::story::Rise;
-use crate::explain::traverse::{Shift, shifts, traverse, traverse_in_company};
+use crate::explain::traverse::{shifts, traverse};
 use crate::infer::discriminant::score;
 use crate::infer::{EngineChoice, InferSettings, Inference, LATENT_LEN, Latent, Model};
 use crate::simulate::{CropPlan, Panel, SceneSettings, crops};
@@ -97,14 +96,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     say(&format!("{name} {version}, panel {}: {} pictures of {} cells", args.panel, seen.len(), cells.len()))?;
     of_the_measure(&seen)?;
     let feature = of_the_feature(args, &model, &cells)?;
-    say(&format!("strips along feature {feature} alone"))?;
-    of_the_strips(args, &mut model, feature, (&seen, &inferences), traverse)?;
-    say(&format!("strips along feature {feature} with what goes with it over the training set"))?;
-    of_the_strips(args, &mut model, feature, (&seen, &inferences), traverse_in_company)
+    of_the_strips(args, &mut model, feature, (&seen, &inferences))
 }
-
-/// A way of shifting a feature.
-type Traversal = fn(&mut Model, &Latent, usize, &[f64]) -> Result<Vec<Shift>, ExplainError>;
 
 fn seen(args: &Args) -> Vec<Seen> {
     let panel = Panel::new(args.panel);
@@ -221,7 +214,6 @@ fn of_the_strips(
     model: &mut Model,
     feature: usize,
     (seen, inferences): (&[Seen], &[Inference]),
-    traversal: Traversal,
 ) -> anyhow::Result<()> {
     let towards_high = model.bundle().facts.discriminant.weights.get(feature - 1).map_or(1.0, |weight| weight.signum());
     let shifts = shifts(args.reach, 0.5)?;
@@ -230,7 +222,7 @@ fn of_the_strips(
     let mut by_shift: BTreeMap<i64, Vec<Hallmarks>> = BTreeMap::new();
     let mut rises: Vec<Rise> = Vec::new();
     for (seen, inference) in usable.iter().step_by(every) {
-        let found = traversal(model, &inference.latent, feature, &shifts)?;
+        let found = traverse(model, &inference.latent, feature, &shifts)?;
         let strip: Vec<(f64, Hallmarks)> = found
             .iter()
             .filter_map(|it| Some((towards_high * it.shift, measure(&it.picture, seen.light, BOX_UM)?)))

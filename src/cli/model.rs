@@ -15,7 +15,7 @@ use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
 /// Seeds of the panels that limits are fitted on: other tumours and days than those that networks are trained and measured on.
-pub(super) const GUARD_PANELS: [u64; 3] = [31, 32, 33];
+pub(super) const GUARD_PANELS: [u64; 8] = [31, 32, 33, 34, 35, 36, 37, 38];
 
 /// Which model a command uses.
 #[derive(Debug, Clone, clap::Args)]
@@ -83,7 +83,7 @@ pub enum Command {
         #[arg(long, value_delimiter = ',', default_values_t = GUARD_PANELS)]
         panels: Vec<u64>,
         /// Fields of view per day and tumour.
-        #[arg(long, default_value_t = 2)]
+        #[arg(long, default_value_t = 1)]
         fovs: usize,
         /// Time points per field.
         #[arg(long, default_value_t = 2)]

@@ -5,7 +5,6 @@
 
 use super::{ExplainError, shown_score};
 use crate::cells::Crop;
-use crate::infer::validity::LatentStatistics;
 use crate::infer::{LATENT_LEN, Latent, Model};
 
 /// One shift of one feature.
@@ -49,27 +48,7 @@ pub fn traverse(
     feature: usize,
     shifts: &[f64],
 ) -> Result<Vec<Shift>, ExplainError> {
-    along(model, latent, &alone(feature)?, shifts)
-}
-
-/// As [`traverse`], with what goes with the feature over the training set: every other feature moves as far as it does on average
-/// among cells that differ by the shift (its regression on the feature).
-///
-/// # Errors
-/// As [`traverse`].
-pub fn traverse_in_company(
-    model: &mut Model,
-    latent: &Latent,
-    feature: usize,
-    shifts: &[f64],
-) -> Result<Vec<Shift>, ExplainError> {
-    let direction = company(&model.bundle().facts.latent, feature)?;
-    along(model, latent, &direction, shifts)
-}
-
-/// Adds `direction` times each of `shifts` to the descriptor `latent`.
-fn along(model: &mut Model, latent: &Latent, direction: &Latent, shifts: &[f64]) -> Result<Vec<Shift>, ExplainError> {
-    let shifted: Vec<Latent> = shifts.iter().map(|shift| moved(latent, direction, *shift)).collect();
+    let shifted: Vec<Latent> = shifts.iter().map(|shift| moved(latent, feature, *shift)).collect::<Result<_, _>>()?;
     let reconstruction = model.decode(&[*latent])?;
     let pictures = model.decode(&shifted)?;
     let mut found = Vec::with_capacity(shifts.len());
@@ -91,30 +70,12 @@ fn along(model: &mut Model, latent: &Latent, direction: &Latent, shifts: &[f64])
     Ok(found)
 }
 
-/// The direction of `feature` (1..=56) alone.
-fn alone(feature: usize) -> Result<Latent, ExplainError> {
-    let mut direction: Latent = [0.0; LATENT_LEN];
-    let value = feature.checked_sub(1).and_then(|index| direction.get_mut(index));
-    *value.ok_or(ExplainError::Feature { feature, last: LATENT_LEN })? = 1.0;
-    Ok(direction)
-}
-
-/// The direction of `feature` (1..=56) with what goes with it.
-fn company(statistics: &LatentStatistics, feature: usize) -> Result<Latent, ExplainError> {
-    let mut direction = alone(feature)?;
-    let row = statistics.covariance.get(feature - 1).map(Vec::as_slice).unwrap_or_default();
-    let own = row.get(feature - 1).copied().filter(|own| *own > 0.0);
-    if let Some(own) = own {
-        direction.iter_mut().zip(row).for_each(|(part, covariance)| *part = (covariance / own) as f32);
-    }
-    Ok(direction)
-}
-
-/// `latent` moved by `shift` times `direction`.
-fn moved(latent: &Latent, direction: &Latent, shift: f64) -> Latent {
+/// `latent` with `shift` added to `feature` (1..=56).
+fn moved(latent: &Latent, feature: usize, shift: f64) -> Result<Latent, ExplainError> {
     let mut moved = *latent;
-    moved.iter_mut().zip(direction).for_each(|(value, part)| *value += part * shift as f32);
-    moved
+    let value = feature.checked_sub(1).and_then(|index| moved.get_mut(index));
+    *value.ok_or(ExplainError::Feature { feature, last: LATENT_LEN })? += shift as f32;
+    Ok(moved)
 }
 
 #[cfg(test)]
@@ -145,22 +106,11 @@ mod tests {
     #[test]
     fn only_the_named_feature_moves() {
         let latent: Latent = [0.5; LATENT_LEN];
-        let moved = moved(&latent, &alone(56).unwrap(), -3.5);
+        let moved = moved(&latent, 56, -3.5).unwrap();
         assert!((moved[55] + 3.0).abs() < 1e-6);
         assert_eq!(moved[..55], latent[..55]);
         for feature in [0, 57] {
-            assert_eq!(alone(feature).unwrap_err().code(), "feature");
+            assert_eq!(super::moved(&latent, feature, 1.0).unwrap_err().code(), "feature");
         }
-    }
-
-    #[test]
-    fn others_move_as_they_do_on_average() {
-        let mut covariance = vec![vec![0.0; LATENT_LEN]; LATENT_LEN];
-        covariance[2][2] = 2.0;
-        covariance[2][7] = -0.5;
-        let statistics = LatentStatistics { mean: vec![0.0; LATENT_LEN], covariance };
-        let direction = company(&statistics, 3).unwrap();
-        assert!((direction[2] - 1.0).abs() < 1e-6 && (direction[7] + 0.25).abs() < 1e-6, "{direction:?}");
-        assert!(direction.iter().filter(|part| part.abs() > 0.0).count() == 2);
     }
 }

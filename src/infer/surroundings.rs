@@ -10,9 +10,8 @@ use crate::cells::{Cell, outline};
 use crate::units::{PixelSize, PointPx};
 use serde::{Deserialize, Serialize};
 
-/// Outlines of another network or of the classical chain may be larger or smaller than those that the limits were fitted on: by this
-/// much of the logarithm of the area (half as large again). Half the pixel size is 1.39.
-const OTHER_OUTLINES: f64 = 0.4;
+/// Where more than this share of a frame's boxes is crowded, all are withheld: the others stand at the rim of a crowd.
+const CROWDED_SHARE: f64 = 0.5;
 
 /// How crowded a box may be, and how large cells are; fitted on whole frames that no network was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -45,25 +44,27 @@ impl SurroundingsLimits {
         if sound { Ok(()) } else { Err(InferError::BundleFacts { problem: problem() }) }
     }
 
-    /// How far the mean size of a frame's cells lies from that of the training set beyond a `tolerance`, in its own standard errors;
-    /// a frame without cells lies nowhere else.
-    pub fn size_distance(&self, log_areas: &[f64], tolerance: f64) -> f64 {
+    /// How far the mean size of a frame's cells lies from that of the training set, in its own standard errors; a frame without cells
+    /// lies nowhere else.
+    pub fn size_distance(&self, log_areas: &[f64]) -> f64 {
         let count = log_areas.len() as f64;
         if log_areas.is_empty() {
             return 0.0;
         }
         let mean = log_areas.iter().sum::<f64>() / count;
         let variance = self.log_area_frame_sd.powi(2) + self.log_area_cell_sd.powi(2) / count;
-        ((mean - self.log_area_mean).abs() - tolerance).max(0.0) / variance.sqrt()
+        (mean - self.log_area_mean).abs() / variance.sqrt()
     }
 
     /// Why the scores of the frame's `cells` are withheld, cell by cell; `box_um` is the side of their crops' boxes.
     pub fn judge(&self, cells: &[Cell], pixel_size: PixelSize, box_um: f64) -> Vec<Option<Withheld>> {
-        if self.size_distance(&log_areas(cells), OTHER_OUTLINES) > self.size_limit {
+        if self.size_distance(&log_areas(cells)) > self.size_limit {
             return vec![Some(Withheld::CellSize); cells.len()];
         }
         let covered = covered(cells, pixel_size.px_from_um(box_um));
-        covered.into_iter().map(|share| (share > self.covered_limit).then_some(Withheld::SeveralCells)).collect()
+        let crowded = covered.iter().filter(|share| **share > self.covered_limit).count();
+        let limit = if crowded as f64 > CROWDED_SHARE * cells.len() as f64 { 0.0 } else { self.covered_limit };
+        covered.into_iter().map(|share| (share > limit).then_some(Withheld::SeveralCells)).collect()
     }
 }
 
@@ -133,12 +134,16 @@ mod tests {
             |half: f64, count: usize| -> Vec<Cell> { (0..count).map(|i| cell(100.0 * i as f64, 50.0, half)).collect() };
         let judged = |cells: &[Cell]| limits().judge(cells, size, 70.5);
         assert_eq!(judged(&frame(10.0, 8)), vec![None; 8]);
-        assert_eq!(judged(&frame(5.0, 1)), vec![None], "2.1 standard errors beyond what another outline explains");
-        assert_eq!(judged(&frame(5.0, 8)), vec![Some(Withheld::CellSize); 8]);
-        assert_eq!(judged(&frame(8.0, 8)), vec![None; 8], "another outline");
+        assert_eq!(judged(&frame(7.0, 1)), vec![None], "1.5 standard errors");
+        assert_eq!(judged(&frame(7.0, 8)), vec![Some(Withheld::CellSize); 8], "3.8 standard errors");
         let crowd: Vec<Cell> = (0..3).map(|i| cell(15.0 * f64::from(i), 50.0, 10.0)).collect();
         assert_eq!(judged(&crowd), vec![Some(Withheld::SeveralCells); 3]);
         assert_eq!(judged(&[]), vec![]);
+        // The fourth stands at the rim of the crowd, the fifth by itself.
+        let with_rim: Vec<Cell> = [0.0, 15.0, 30.0, 70.0, 400.0].map(|x| cell(x, 50.0, 10.0)).to_vec();
+        let crowded = Some(Withheld::SeveralCells);
+        assert_eq!(judged(&with_rim), vec![crowded, crowded, crowded, crowded, None]);
+        assert_eq!(judged(&with_rim[3..]), vec![None, None], "without the crowd");
     }
 
     #[test]

@@ -111,22 +111,23 @@ impl FrameSeen {
 
 /// The limits of `before` fitted anew on found cells; `None` when there are too few.
 ///
-/// Two thousandths of held-out frames and boxes
-/// exceed those on surroundings, a thousandth of held-out crops each of the others; those on focus and saturation stay.
+/// Two thousandths of held-out frames and boxes exceed those on surroundings, three the one on the look, which tells other objects
+/// from cells, one the one on the descriptor, and a fifth of one the one on the reconstruction, which focus moves most from day to
+/// day; those on focus and saturation stay.
 pub fn refit(before: &ValidityLimits, fields: &[Vec<FrameSeen>]) -> Option<ValidityLimits> {
     let surroundings = surroundings(fields)?;
     let crops = || {
         let frames = fields.iter().flatten();
-        let usual = frames.filter(|frame| surroundings.size_distance(&frame.log_areas, 0.0) <= surroundings.size_limit);
+        let usual = frames.filter(|frame| surroundings.size_distance(&frame.log_areas) <= surroundings.size_limit);
         usual.flat_map(|frame| &frame.crops).filter(|crop| crop.covered <= surroundings.covered_limit)
     };
-    let limit = |of: fn(&CropSeen) -> Option<f64>| beyond(crops().filter_map(of), 0.5);
+    let limit = |of: fn(&CropSeen) -> Option<f64>, share| beyond(crops().filter_map(of), share);
     let mut limits = before.clone();
     limits.surroundings = Some(surroundings);
-    limits.distance_limit = limits.distance_limit.map(|_| limit(|crop| Some(crop.distance)));
-    limits.reconstruction_limit = limits.reconstruction_limit.map(|_| limit(|crop| crop.error));
+    limits.distance_limit = limits.distance_limit.map(|_| limit(|crop| Some(crop.distance), 0.5));
+    limits.reconstruction_limit = limits.reconstruction_limit.map(|_| limit(|crop| crop.error, 0.1));
     if let Some(appearance) = &mut limits.appearance {
-        appearance.distance_limit = limit(|crop| crop.look);
+        appearance.distance_limit = limit(|crop| crop.look, 1.5);
     }
     Some(limits)
 }
@@ -160,7 +161,7 @@ fn surroundings(fields: &[Vec<FrameSeen>]) -> Option<SurroundingsLimits> {
         size_limit: 1.0,
     };
     limits.covered_limit = beyond(every_second(1).flat_map(|frame| frame.crops.iter().map(|crop| crop.covered)), 1.0);
-    limits.size_limit = beyond(every_second(1).map(|frame| limits.size_distance(&frame.log_areas, 0.0)), 1.0);
+    limits.size_limit = beyond(every_second(1).map(|frame| limits.size_distance(&frame.log_areas)), 1.0);
     limits.check().is_ok().then_some(limits)
 }
 

@@ -31,7 +31,7 @@ const BEST_CALLS: usize = 2_000;
 /// Standard errors by which the discriminant of a fold draws class differences towards zero.
 const THRESHOLD: f64 = 3.0;
 /// Fields per day and tumour on whose whole frames the limits on a cell's surroundings are fitted.
-const GUARD_FOVS: usize = 2;
+const GUARD_FOVS: usize = 1;
 /// How cells are found there: as the daemon does by default.
 const FINDER: &str = "auto";
 /// Largest difference between the exported networks and the trainer's own.
