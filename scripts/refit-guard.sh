@@ -28,4 +28,4 @@ set --
 for kind in vicar_qpi_dic/dic slim_qpi_hela vicar_qpi_dic/qpi_pnt1a livecell_incucyte yeast_phase_yeaz; do
     [ ! -d "$data/$kind" ] || set -- "$@" --strange "$data/$kind"
 done
-"$cytowatch" evaluate model --panel 22 --fovs 2 --time-points 2 --stride 60 --out "$work/page.html" "$@" | grep '^withheld'
+"$cytowatch" evaluate model --panel 25 --fovs 2 --time-points 2 --stride 60 --out "$work/page.html" "$@" | grep '^withheld'
