@@ -17,7 +17,7 @@ const DISC_SHARE: f32 = 0.45;
 /// The sweeping disc is never wider than this radius, um: thicker arms are body.
 const WIDEST_UM: f32 = 3.0;
 /// Round the body lies a rim this wide, um: opening rounds corners, and membranes are dark lines too.
-const RIM_UM: f32 = 1.0;
+const RIM_UM: f32 = 1.6;
 /// A protrusion reaches at least this far out of that rim, um.
 const SHORTEST_UM: f32 = 1.0;
 /// No pseudopod ends further from the outline than this, um.

@@ -26,10 +26,10 @@ pub(super) fn judge(frame: &CorrectedFrame, segmented: &Segmented) -> FrameVerdi
         FrameVerdict::WrongKind
     } else if frame.quality.focus < BLURRED {
         FrameVerdict::OutOfFocus
-    } else if segmented.covered > DENSEST {
-        FrameVerdict::TooDense
     } else if segmented.sureness.is_some_and(|sureness| sureness < UNSURE) {
         FrameVerdict::WrongKind
+    } else if segmented.covered > DENSEST {
+        FrameVerdict::TooDense
     } else {
         FrameVerdict::Usable
     }
