@@ -87,7 +87,7 @@ pub fn work(jobs: &Receiver<Job>, found: &Sender<Analysed>, optics: &Optics, sta
             tracing::debug_span!("frame", frame = job.next.frame.0, fov = job.next.fov.0, time = job.next.time.0);
         let outcome = span.in_scope(|| analyse(&job, optics, &|| status.beat(Stage::Cells)));
         status.add_work(Stage::Cells, began.elapsed(), 1);
-        if status.hand_on(Stage::Cells, || found.send_blocking(Analysed { job, outcome })).is_err() {
+        if !status.hand_on(Stage::Cells, || found.send_blocking(Analysed { job, outcome }).is_ok()) {
             return;
         }
     }

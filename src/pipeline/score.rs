@@ -27,7 +27,7 @@ pub fn score(mut model: Model, found: &Receiver<Analysed>, scored: &Sender<Score
             Outcome::Again { reason } => Outcome::Again { reason },
         };
         status.add_work(Stage::Infer, began.elapsed(), 1);
-        if status.hand_on(Stage::Infer, || scored.send_blocking(Scored { job, outcome })).is_err() {
+        if !status.hand_on(Stage::Infer, || scored.send_blocking(Scored { job, outcome }).is_ok()) {
             return;
         }
     }
