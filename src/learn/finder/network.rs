@@ -441,7 +441,7 @@ mod tests {
         let side = 32;
         let pictures: Vec<f32> =
             (0..LANES * side * side).map(|i| (i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()).collect();
-        let target = |i: usize| f32::from(u8::from(i / 32 % 3 == 0));
+        let target = |i: usize| f32::from(u8::from((i / 32).is_multiple_of(3)));
         let wanted: Vec<f32> =
             (0..LANES * side * side).flat_map(|i| [target(i), 0.5 * target(i), 1.0 + target(i)]).collect();
         let network = Network::new(4, 5);
@@ -469,7 +469,7 @@ mod tests {
         let side = 32;
         let pictures: Vec<f32> =
             (0..2 * LANES * side * side).map(|i| (i as f32 * 0.37).sin() + (i as f32 * 0.011).cos()).collect();
-        let target = |i: usize| f32::from(u8::from(i / 32 % 3 == 0));
+        let target = |i: usize| f32::from(u8::from((i / 32).is_multiple_of(3)));
         let targets: Vec<f32> =
             (0..2 * LANES * side * side).flat_map(|i| [target(i), 0.5 * target(i), 1.0 + target(i)]).collect();
         let mut network = Network::new(4, 5);
