@@ -452,7 +452,7 @@ mod tests {
         let status = Status::new(Identity::default(), Duration::ZERO);
         status.set_ready();
         status.set_queue(Stage::Cells, 3, 3);
-        while status.now_ms() < 2 {
+        while status.beat_age(Stage::Cells) == Duration::ZERO {
             std::hint::spin_loop();
         }
         assert!(!status.every_stage_moves(), "work waits and nobody takes it");
@@ -470,7 +470,7 @@ mod tests {
         status.set_ready();
         assert!(status.every_stage_moves());
         status.begin(Stage::Cells);
-        while status.now_ms() < 2 {
+        while status.beat_age(Stage::Cells) == Duration::ZERO {
             std::hint::spin_loop();
         }
         assert!(!status.every_stage_moves());
