@@ -1,7 +1,7 @@
 //! Time from a frame's file to tracked cells on one core, with its breakdown: `cargo bench --bench cells`. Where python3 has
 //! scikit-image, the same steps (without decoding) are timed there, in the same run.
 //!
-//! Two times are printed: by the clock, and the processor's. Everything runs on one thread, so on an idle machine they are the
+//! Two times are printed: by the clock, and the processor's. Everything runs on one thread, as with one core, so on an idle machine they are the
 //! same; where other jobs want the cores, the processor's time is what the steps cost.
 
 #![expect(
@@ -150,6 +150,11 @@ fn follow(files: &[PathBuf], finder: Option<&Finder>) -> ([Times; STEPS.len()], 
 }
 
 fn main() {
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
+    one.install(compare);
+}
+
+fn compare() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let files: Vec<PathBuf> = (0..ROUNDS)
         .map(|time| {

@@ -5,6 +5,8 @@
 //! network never learns an instrument: pixel size, exposure and depth of contrast are gone before it looks.
 
 use super::grid::Grid;
+use rayon::iter::{IndexedParallelIterator as _, ParallelIterator as _};
+use rayon::slice::ParallelSliceMut as _;
 
 /// A cell of the hinted diameter is this wide in the network's picture, px.
 pub const NETWORK_DIAMETER_PX: f64 = 24.0;
@@ -169,33 +171,43 @@ fn taps(length: usize, scale: f64) -> Vec<Taps> {
 
 /// As many taps are summed without a loop: enough for scales up to 3.
 const FEW_TAPS: usize = 4;
+/// A thread makes at least so many rows at a time.
+const ROWS_AT_ONCE: usize = 32;
 
 /// `source` with pixels `scale` times as wide.
 #[expect(clippy::indexing_slicing, reason = "taps lie inside the row or column that they were made for")]
 fn resampled(source: &[f32], width: usize, height: usize, scale: f64) -> Grid {
     let (columns, rows) = (taps(width, scale), taps(height, scale));
     let few: Option<Vec<(usize, [f32; FEW_TAPS])>> = columns.iter().map(Taps::few).collect();
-    let mut values = Vec::with_capacity(columns.len() * rows.len());
-    // With room for taps of no weight beyond the end.
-    let mut line = vec![0.0_f32; width + FEW_TAPS];
-    for row in &rows {
-        line.fill(0.0);
-        for (tap, weight) in row.weights.iter().enumerate() {
-            let from = (row.from + tap) * width;
-            for (sum, value) in line.iter_mut().zip(&source[from..from + width]) {
-                *sum += weight * value;
+    let mut values = vec![0.0_f32; columns.len() * rows.len()];
+    let targets = values.par_chunks_exact_mut(columns.len()).zip(&rows);
+    targets.with_min_len(ROWS_AT_ONCE).for_each_init(
+        // With room for taps of no weight beyond the end.
+        || vec![0.0_f32; width + FEW_TAPS],
+        |line, (target, row)| {
+            line.fill(0.0);
+            for (tap, weight) in row.weights.iter().enumerate() {
+                let from = (row.from + tap) * width;
+                for (sum, value) in line.iter_mut().zip(&source[from..from + width]) {
+                    *sum += weight * value;
+                }
             }
-        }
-        match &few {
-            Some(columns) => values.extend(columns.iter().map(|(from, weights)| {
-                let line = &line[*from..*from + FEW_TAPS];
-                weights.iter().zip(line).map(|(weight, value)| weight * value).sum::<f32>()
-            })),
-            None => values.extend(columns.iter().map(|column| {
-                column.weights.iter().zip(&line[column.from..]).map(|(weight, value)| weight * value).sum::<f32>()
-            })),
-        }
-    }
+            match &few {
+                Some(columns) => {
+                    for (target, (from, weights)) in target.iter_mut().zip(columns) {
+                        let line = &line[*from..*from + FEW_TAPS];
+                        *target = weights.iter().zip(line).map(|(weight, value)| weight * value).sum();
+                    }
+                }
+                None => {
+                    for (target, column) in target.iter_mut().zip(&columns) {
+                        let line = &line[column.from..];
+                        *target = column.weights.iter().zip(line).map(|(weight, value)| weight * value).sum();
+                    }
+                }
+            }
+        },
+    );
     Grid { width: columns.len(), height: rows.len(), values }
 }
 

@@ -1,7 +1,7 @@
 //! `cytowatch overlay`: draws what is found over the frames it is found in.
 
 use crate::cells::DetectSettings;
-use crate::evaluate::{detector::Detector, draw::Overlay, folder};
+use crate::evaluate::{detector::Detector, draw::Overlay, folder, sets};
 use crate::frame;
 use crate::id::TimeIndex;
 use crate::infer::{EngineChoice, InferSettings};
@@ -9,7 +9,7 @@ use crate::picture;
 use crate::track::link::{LinkSettings, Linker, Observation};
 use crate::units::PixelSize;
 use anyhow::Context as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Draws outlines, coloured by track, over a picture or over every picture of a folder, as PNG.
 ///
@@ -18,7 +18,15 @@ use std::path::PathBuf;
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// A TIFF, PNG or JPEG, or a folder of them.
-    pub path: PathBuf,
+    #[arg(required_unless_present = "data", conflicts_with = "data")]
+    pub path: Option<PathBuf>,
+    /// Folder of the public sets of `evaluate cells`: some pictures of each are drawn, with its own pixel size and width of a
+    /// cell.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+    /// Pictures of each set.
+    #[arg(long, default_value_t = 5)]
+    pub most: usize,
     /// Folder for the PNG files; made when it is not there.
     #[arg(long)]
     pub out: PathBuf,
@@ -41,14 +49,35 @@ pub struct Args {
 /// # Errors
 /// When a picture cannot be read or a result cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let pixel_size = PixelSize::new(args.pixel_size_um)?;
-    let settings = DetectSettings { cell_diameter_um: args.cell_diameter_um, ..DetectSettings::new(pixel_size) };
-    std::fs::create_dir_all(&args.out).with_context(|| format!("make folder {}", args.out.display()))?;
     let detector = Detector::open(&args.model, &InferSettings { engine: args.engine, ..InferSettings::default() })?;
-    let mut linker = Linker::new(LinkSettings::new(pixel_size));
-    for (time, path) in folder::pictures(&args.path)?.iter().enumerate() {
-        let frame = frame::correct(folder::plane(path)?, pixel_size);
-        let found = detector.find(&frame, &settings)?;
+    super::say(&format!("cells are found by {}", detector.name()))?;
+    let detect = |pixel_size_um: f64, cell_diameter_um: f64| -> anyhow::Result<DetectSettings> {
+        Ok(DetectSettings { cell_diameter_um, ..DetectSettings::new(PixelSize::new(pixel_size_um)?) })
+    };
+    if let Some(path) = &args.path {
+        let settings = detect(args.pixel_size_um, args.cell_diameter_um)?;
+        return draw(&folder::pictures(path)?, &settings, &detector, &args.out);
+    }
+    let data = args.data.as_deref().context("say which pictures: a path, or --data with the public sets")?;
+    for set in sets::SETS {
+        if !data.join(set.name).is_dir() {
+            super::say(&format!("{}: not there", set.name))?;
+            continue;
+        }
+        let mut pictures = sets::pictures(set, data)?;
+        pictures.truncate(args.most);
+        draw(&pictures, &detect(set.pixel_size_um, set.cell_diameter_um)?, &detector, &args.out.join(set.name))?;
+    }
+    Ok(())
+}
+
+/// Draws over `pictures`, a film in time order, into the folder `out`.
+fn draw(pictures: &[PathBuf], settings: &DetectSettings, detector: &Detector, out: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(out).with_context(|| format!("make folder {}", out.display()))?;
+    let mut linker = Linker::new(LinkSettings::new(settings.pixel_size));
+    for (time, path) in pictures.iter().enumerate() {
+        let frame = frame::correct(folder::plane(path)?, settings.pixel_size);
+        let found = detector.find(&frame, settings)?;
         let seen: Vec<Observation> = found.cells.iter().map(Observation::from).collect();
         let links = linker.link(TimeIndex(time as i64), &seen);
         let mut overlay = Overlay::of(&frame);
@@ -56,8 +85,9 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
             overlay.draw(cell, link.number);
         }
         let (width, height, rgb) = overlay.parts();
-        let name = path.file_stem().unwrap_or_default();
-        let out = args.out.join(name).with_extension("png");
+        // The stills of a set bear one name in folders of their own.
+        let name = format!("{time:03}_{}.png", path.file_stem().unwrap_or_default().to_string_lossy());
+        let out = out.join(name);
         let png = picture::rgb_png(width, height, rgb)?;
         std::fs::write(&out, png).with_context(|| format!("write {}", out.display()))?;
         super::say(&format!("{}: {} cells, {:?}", out.display(), found.cells.len(), found.verdict))?;

@@ -21,6 +21,16 @@ impl Detector {
         Ok(Self { finder: Finder::choose(&FindSettings { model: model.to_owned() }, infer)? })
     }
 
+    /// In words for the person who looks at its cells: which network in which engine, or that there is none.
+    pub fn name(&self) -> String {
+        match &self.finder {
+            Some(finder) => {
+                format!("the network {} in {}", finder.identity().get(..12).unwrap_or_default(), finder.engine_name())
+            }
+            None => "the classical chain, without a network".to_owned(),
+        }
+    }
+
     /// The cells of `frame`.
     ///
     /// # Errors

@@ -112,6 +112,17 @@ pub fn stills(set: &Set, data: &Path) -> anyhow::Result<Vec<Still>> {
     }
 }
 
+/// The pictures of a set, those of a film in time order.
+///
+/// # Errors
+/// When the set's files cannot be read.
+pub fn pictures(set: &Set, data: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    match set.kind {
+        Kind::Film { frames, .. } => folder::pictures(&data.join(set.name).join(frames)),
+        _ => Ok(stills(set, data)?.into_iter().map(|still| still.path).collect()),
+    }
+}
+
 /// A label picture: a gray picture whose counts are labels.
 ///
 /// # Errors

@@ -8,6 +8,8 @@
 use super::focus::{self, Sharpness};
 use super::{CorrectedFrame, FrameQuality, Plane};
 use crate::units::PixelSize;
+use rayon::iter::{IndexedParallelIterator as _, ParallelIterator as _};
+use rayon::slice::{ParallelSlice as _, ParallelSliceMut as _};
 
 /// Blocks along the longer side of the frame.
 const BLOCKS: usize = 48;
@@ -19,6 +21,8 @@ const SAMPLES_PER_BLOCK: usize = 100;
 const TERMS: usize = 15;
 /// Rounds of reweighting.
 const ROUNDS: usize = 12;
+/// A thread takes at least so many rows at a time.
+const ROWS_AT_ONCE: usize = 64;
 /// The light is never taken as darker than this share of the frame's bright level: what is darker is not lit.
 const DARKEST_SHARE: f64 = 0.05;
 
@@ -220,22 +224,28 @@ fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> Vec<f32> {
         .chunk_by(|a, b| a.0 == b.0)
         .filter_map(|run| Some((run.first()?.0, run.first()?.1, run.len())))
         .collect();
-    let mut relative = Vec::with_capacity(width * height);
-    let mut line = vec![0.0_f32; lattice.columns];
-    for (y, counts) in plane.counts().chunks_exact(width).enumerate() {
-        let (top, bottom, down) = place(y, lattice.rows);
-        for (column, value) in line.iter_mut().enumerate() {
-            let (above, below) = (inverse[top * lattice.columns + column], inverse[bottom * lattice.columns + column]);
-            *value = above + (below - above) * down;
-        }
-        let mut from = 0;
-        for &(left, right, length) in &runs {
-            let (first, slope) = (line[left], line[right] - line[left]);
-            let run = counts[from..from + length].iter().zip(&parts[from..from + length]);
-            relative.extend(run.map(|(&c, &part)| (finite(c) * (first + slope * part)).clamp(-1e6, 1e6)));
-            from += length;
-        }
-    }
+    let mut relative = vec![0.0_f32; width * height];
+    let rows = relative.par_chunks_exact_mut(width).zip(plane.counts().par_chunks_exact(width)).enumerate();
+    rows.with_min_len(ROWS_AT_ONCE).for_each_init(
+        || vec![0.0_f32; lattice.columns],
+        |line, (y, (relative, counts))| {
+            let (top, bottom, down) = place(y, lattice.rows);
+            for (column, value) in line.iter_mut().enumerate() {
+                let (above, below) =
+                    (inverse[top * lattice.columns + column], inverse[bottom * lattice.columns + column]);
+                *value = above + (below - above) * down;
+            }
+            let mut from = 0;
+            for &(left, right, length) in &runs {
+                let (first, slope) = (line[left], line[right] - line[left]);
+                let run = counts[from..from + length].iter().zip(&parts[from..from + length]);
+                for (relative, (&c, &part)) in relative[from..from + length].iter_mut().zip(run) {
+                    *relative = (finite(c) * (first + slope * part)).clamp(-1e6, 1e6);
+                }
+                from += length;
+            }
+        },
+    );
     relative
 }
 

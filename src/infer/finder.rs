@@ -18,6 +18,8 @@ use crate::cells::busy::Place;
 use crate::cells::maps::{CellMaps, Maps};
 use crate::cells::rays::RayMaps;
 use crate::cells::working::{Light, View, WorkingPicture};
+use rayon::iter::ParallelIterator as _;
+use rayon::slice::ParallelSlice as _;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use tiles::{Piece, pieces};
@@ -130,15 +132,26 @@ impl Finder {
     /// - `not_finite` when a map holds no number.
     pub fn maps(&self, picture: &WorkingPicture) -> Result<Maps, InferError> {
         let prepared = self.contract.preprocessing.of(picture);
-        let mut seen: Option<Seen> = None;
+        let size = (picture.width, picture.height);
+        let mut where_to = Vec::new();
         for place in self.places(picture) {
             for rows in pieces(place.top..place.bottom, picture.height) {
-                for columns in pieces(place.left..place.right, picture.width) {
-                    let tile = self.tile(&prepared, (picture.width, picture.height), (&columns, &rows))?;
-                    seen.get_or_insert_with(|| Seen::nothing(picture, tile.step_px, tile.planes.len()))
-                        .add(&tile, (&columns, &rows));
-                }
+                let columns = pieces(place.left..place.right, picture.width);
+                where_to.extend(columns.into_iter().map(|columns| (columns, rows.clone())));
             }
+        }
+        // Each tile on one thread and in an engine of its own: the same tile gives the same bits on any machine. As many
+        // stretches as threads, since a thread that waits for an engine may take up another stretch meanwhile.
+        let stretch = where_to.len().div_ceil(rayon::current_num_threads()).max(1);
+        let tiles = where_to.par_chunks(stretch).map(|stretch| {
+            let tile = |(columns, rows): &(Piece, Piece)| self.tile(&prepared, size, (columns, rows));
+            stretch.iter().map(tile).collect::<Result<Vec<Seen>, InferError>>()
+        });
+        let tiles = tiles.collect::<Result<Vec<Vec<Seen>>, InferError>>()?;
+        let mut seen: Option<Seen> = None;
+        for (tile, (columns, rows)) in tiles.iter().flatten().zip(&where_to) {
+            seen.get_or_insert_with(|| Seen::nothing(picture, tile.step_px, tile.planes.len()))
+                .add(tile, (columns, rows));
         }
         let channels = self.contract.meaning.channels();
         let seen = seen.unwrap_or_else(|| Seen::nothing(picture, 1, channels));

@@ -34,6 +34,7 @@ mod explain;
 mod health;
 mod infer;
 mod large;
+mod overlay;
 mod page;
 mod restart;
 mod rooms;
