@@ -7,7 +7,7 @@ use std::path::PathBuf;
 ///
 /// The defaults are the recipe of the shipped bundle: `cytowatch train --out models/compact` makes it again. The paper's
 /// network and training (method.md 6) are `--width 64 --downsample 1 --batch 50 --learning-rate 2e-4 --adversarial-weight 1
-/// --grain-weight 0 --tie-hallmarks=false --rotations=false --flips=false --cool-down 0 --epochs 100`. Without `--crops` and `--database` the
+/// --tie-hallmarks=false --rotations=false --flips=false --cool-down 0 --epochs 100`. Without `--crops` and `--database` the
 /// cells come from the simulator.
 #[derive(Debug, Clone, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own on the command line")]
@@ -63,10 +63,6 @@ pub struct Args {
     /// Weight of a linear guess of the class from the descriptor; 0 trains the autoencoder without labels.
     #[arg(long, default_value_t = 0.0)]
     pub label_weight: f32,
-    /// Weight of how far the grain of drawn pictures is from that of the pictures: with 0 the decoder draws neither granules nor
-    /// thin pseudopods.
-    #[arg(long, default_value_t = 0.02)]
-    pub grain_weight: f32,
     /// Read the first two features from the crop's grain, by regression on the hallmarks (pseudopods, light scattering),
     /// instead of leaving them to the autoencoder.
     #[arg(long, default_value_t = true, action = Set, num_args = 0..=1, require_equals = true, default_missing_value = "true")]

@@ -26,12 +26,10 @@ pub const FLOOR: f32 = 0.003;
 const SIDE: usize = 4;
 /// Upper ends of the rings of parts about the middle, in parts.
 const RINGS: [f64; 6] = [1.0, 1.8, 2.6, 3.3, 4.1, 9.0];
-/// How many rings there are.
-pub const RING_COUNT: usize = RINGS.len();
 /// Patterns of one scale that differ by more than a transpose.
-pub const PAIRS: usize = SIDE * (SIDE + 1) / 2;
-/// Numbers that no turn and no mirror changes: over scale, pair of patterns, ring.
-pub const GROUPS: usize = SCALES * PAIRS * RING_COUNT;
+const PAIRS: usize = SIDE * (SIDE + 1) / 2;
+/// Numbers that no turn and no mirror changes.
+pub const GROUPS: usize = SCALES * PAIRS * RINGS.len();
 
 /// Linear readout of the grain: `READ` features.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]

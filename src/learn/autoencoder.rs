@@ -6,7 +6,6 @@
 //!
 //! Maps are kept `[batch, height, width, channels]`; kernels accordingly `[row, column, in, out]` flattened.
 
-use super::grain;
 use super::operations::{cross_entropy, gather, norm, scatter};
 use super::parameters::{Parameters, Start, generator};
 use crate::infer::LATENT_LEN;
@@ -51,8 +50,6 @@ pub struct StepSettings {
     pub adversarial_weight: f32,
     /// Weight of a linear guess of the class from the descriptor; 0, as in method.md, trains without labels.
     pub label_weight: f32,
-    /// Weight of how far the drawn pictures' grain is from that of the pictures; 0, as in method.md, asks for pixels alone.
-    pub grain_weight: f32,
     /// Share of this batch's moments in the running ones; 0.1 in Torch.
     pub momentum: f32,
 }
@@ -68,8 +65,6 @@ pub struct Losses {
     pub adversary: f32,
     /// Cross-entropy of the class guessed from single pictures; 0 without labels.
     pub label: f32,
-    /// Mean squared difference of the grain's logarithms; 0 without a weight.
-    pub grain: f32,
 }
 
 /// What one step is shown.
@@ -83,8 +78,6 @@ pub struct Batch<'a> {
     pub labels: &'a [f32],
     /// `[n, 2]`, what the first features are read as from the pictures' grain; empty where they are free.
     pub tied: &'a [f32],
-    /// `[n, GROUPS]`, the pictures' grain; empty where it has no weight.
-    pub grain: &'a [f32],
 }
 
 /// The arrays of a [`Parameters`] as burn's leaves, taken one after the other in the order they were added.
@@ -227,7 +220,7 @@ impl Autoencoder {
     ///
     /// Both gradients are taken with the weights as they were before the step.
     pub fn step(&mut self, batch: Batch<'_>, settings: StepSettings) -> Losses {
-        let Batch { pictures, noise, labels, tied, grain } = batch;
+        let Batch { pictures, noise, labels, tied } = batch;
         let device = Device::flex().autodiff();
         let side = self.spec.working_side_px();
         let batch = pictures.len() / (side * side);
@@ -238,7 +231,7 @@ impl Autoencoder {
         let encoded = self.encode_batch(&mut halves, targets.clone().reshape([batch, side, side, 1]), &mut moments);
         let latent = with_tied(encoded, tied);
         let logits = self.decode_batch(&mut halves, latent.clone(), &mut moments);
-        let reconstruction = cross_entropy(logits.clone(), targets);
+        let reconstruction = cross_entropy(logits, targets);
 
         let (ones, zeros) = (Tensor::<2>::ones([batch, 1], &device), Tensor::<2>::zeros([batch, 1], &device));
         let judged = judge(&mut Leaves::new(&self.adversary, &device, false), latent.clone());
@@ -251,12 +244,6 @@ impl Autoencoder {
             let guess = cross_entropy(head.linear(latent.clone(), LATENT_LEN, 1), labels);
             label = number(guess.clone());
             loss = loss + guess * settings.label_weight;
-        }
-        let mut drawn_grain = 0.0;
-        if settings.grain_weight > 0.0 && !grain.is_empty() {
-            let error = grain::error(logits, side, grain);
-            drawn_grain = number(error.clone());
-            loss = loss + error * settings.grain_weight;
         }
         let gradients = loss.backward();
         let (half_gradients, head_gradients) = (halves.gradients(&gradients), head.gradients(&gradients));
@@ -278,7 +265,6 @@ impl Autoencoder {
             deception: number(deception),
             adversary: number(adversary_loss),
             label,
-            grain: drawn_grain,
         }
     }
 

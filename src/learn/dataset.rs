@@ -258,11 +258,6 @@ impl Pictures {
         self.looks.get(index)
     }
 
-    /// Grain of the crops `indices` one after the other, `[indices.len(), GROUPS]`.
-    pub fn grain(&self, indices: &[usize]) -> Vec<f32> {
-        indices.iter().filter_map(|index| self.look(*index)).flat_map(|look| look.grain.iter().copied()).collect()
-    }
-
     /// Side of the pictures, px.
     pub fn side_px(&self) -> usize {
         self.side_px

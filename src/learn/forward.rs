@@ -206,18 +206,10 @@ mod tests {
             let pictures: Vec<f32> = crops.iter().flat_map(working).collect();
             let mut net = Autoencoder::new(spec, 5);
             let noise: Vec<f32> = (0..6 * LATENT_LEN).map(|i| (i as f32 * 0.618).fract() * 2.0 - 1.0).collect();
-            let settings = StepSettings {
-                learning_rate: 1e-3,
-                adversarial_weight: 1.0,
-                label_weight: 0.0,
-                grain_weight: 0.0,
-                momentum: 0.5,
-            };
+            let settings =
+                StepSettings { learning_rate: 1e-3, adversarial_weight: 1.0, label_weight: 0.0, momentum: 0.5 };
             for _ in 0..4 {
-                net.step(
-                    Batch { pictures: &pictures, noise: &noise, labels: &[0.5; 6], tied: &[], grain: &[] },
-                    settings,
-                );
+                net.step(Batch { pictures: &pictures, noise: &noise, labels: &[0.5; 6], tied: &[] }, settings);
             }
             let (encoder, decoder) = net.weights();
             let encoder = onnx_graph::encoder(spec, &encoder).unwrap();

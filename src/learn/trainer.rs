@@ -7,8 +7,7 @@ use super::autoencoder::{Autoencoder, Batch, Losses, StepSettings};
 use super::checkpoint;
 use super::dataset::Pictures;
 use super::parameters::generator;
-use crate::cells::CROP_SIDE_PX;
-use crate::infer::{LATENT_LEN, texture};
+use crate::infer::LATENT_LEN;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 use rand_distr::{Distribution as _, StandardNormal};
@@ -34,8 +33,6 @@ pub struct TrainSettings {
     pub adversarial_weight: f32,
     /// Weight of the class guessed from the descriptor; 0 trains without labels.
     pub label_weight: f32,
-    /// Weight of how far the drawn pictures' grain is from that of the pictures; 0 asks for pixels alone.
-    pub grain_weight: f32,
     /// Last epochs in which the step length falls evenly to nothing.
     pub cool_down: usize,
     /// Turn each picture by a random number of quarter turns.
@@ -53,7 +50,7 @@ pub struct TrainSettings {
 pub struct Epoch {
     /// Mean losses over its steps.
     pub training: Losses,
-    /// Mean cross-entropy per pixel on held-out cells, with the running moments, and the weighted error of their grain.
+    /// Mean cross-entropy per pixel on held-out cells, with the running moments.
     pub held_out: f32,
 }
 
@@ -158,7 +155,6 @@ pub fn train(
             learning_rate: settings.learning_rate * settings.cooled(epoch as f32 + number as f32 / steps as f32),
             adversarial_weight: settings.adversarial_weight,
             label_weight: settings.label_weight,
-            grain_weight: settings.grain_weight,
             momentum: 0.1,
         };
         let mut sum = Losses::default();
@@ -175,8 +171,7 @@ pub fn train(
             let labels: Vec<f32> = origins.map(|high| high.map_or(0.5, |high| f32::from(u8::from(high)))).collect();
             // The grain is the same however a picture is turned.
             let tied = state.net.tied(material.pictures, indices);
-            let grain = if settings.grain_weight > 0.0 { material.pictures.grain(indices) } else { Vec::new() };
-            let batch = Batch { pictures: &pictures, noise: &noise, labels: &labels, tied: &tied, grain: &grain };
+            let batch = Batch { pictures: &pictures, noise: &noise, labels: &labels, tied: &tied };
             let losses = state.net.step(batch, step_settings(number));
             if !losses.reconstruction.is_finite() {
                 return Err(TrainError::Diverged { epoch: epoch + 1, learning_rate: settings.learning_rate });
@@ -184,7 +179,7 @@ pub fn train(
             sum = sum.plus(&losses, 1.0 / steps as f32);
             tell(epoch, number, steps, &losses);
         }
-        let held_out = judge(&state.net, material.pictures, material.held_out, settings.grain_weight);
+        let held_out = judge(&state.net, material.pictures, material.held_out);
         let gained = state.history.iter().all(|past| held_out < past.held_out);
         state.history.push(Epoch { training: sum, held_out });
         if gained {
@@ -212,14 +207,12 @@ impl Losses {
             deception: self.deception + weight * other.deception,
             adversary: self.adversary + weight * other.adversary,
             label: self.label + weight * other.label,
-            grain: self.grain + weight * other.grain,
         }
     }
 }
 
-/// Mean cross-entropy per pixel of pictures `indices`, with the running moments, and `grain_weight` times the mean squared
-/// error of their grain.
-pub fn judge(net: &Autoencoder, pictures: &Pictures, indices: &[usize], grain_weight: f32) -> f32 {
+/// Mean cross-entropy per pixel of pictures `indices`, with the running moments.
+pub fn judge(net: &Autoencoder, pictures: &Pictures, indices: &[usize]) -> f32 {
     let mut sum = 0.0_f64;
     for chunk in indices.chunks(JUDGED_AT_ONCE) {
         let input = pictures.batch(chunk);
@@ -229,15 +222,6 @@ pub fn judge(net: &Autoencoder, pictures: &Pictures, indices: &[usize], grain_we
             f64::from(-(pixel * drawn.ln() + (1.0 - pixel) * (1.0 - drawn).ln()))
         });
         sum += terms.sum::<f64>() / (drawn.len().max(1) as f64) * chunk.len() as f64;
-        if grain_weight > 0.0 {
-            let side = pictures.side_px();
-            let grain = |drawn: &[f32]| {
-                if side == CROP_SIDE_PX { texture::grain(&texture::halved(drawn, side)) } else { texture::grain(drawn) }
-            };
-            let found = drawn.chunks_exact(side * side).flat_map(grain);
-            let squares = found.zip(pictures.grain(chunk)).map(|(a, b)| f64::from(a - b).powi(2));
-            sum += f64::from(grain_weight) * squares.sum::<f64>() / texture::GROUPS as f64;
-        }
     }
     (sum / indices.len().max(1) as f64) as f32
 }
@@ -305,7 +289,6 @@ mod tests {
             learning_rate: 1e-3,
             adversarial_weight: 1.0,
             label_weight: 0.1,
-            grain_weight: 0.01,
             cool_down: 0,
             rotations: true,
             flips: true,

@@ -58,10 +58,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         say(&format!("trained   {shown} pictures in {seconds:.0} s: {:.1} a second", shown as f64 / seconds))?;
     }
     for (number, epoch) in state.history.iter().enumerate() {
-        let Losses { reconstruction, deception, adversary, label, grain } = epoch.training;
+        let Losses { reconstruction, deception, adversary, label } = epoch.training;
         say(&format!(
             "epoch {:>3}: pixels {reconstruction:.5}, held out {:.5}, deception {deception:.3}, adversary {adversary:.3}, \
-             label {label:.3}, grain {grain:.3}",
+             label {label:.3}",
             number + 1,
             epoch.held_out
         ))?;
@@ -117,7 +117,6 @@ fn settings(args: &Args) -> TrainSettings {
         learning_rate: args.learning_rate,
         adversarial_weight: args.adversarial_weight,
         label_weight: args.label_weight,
-        grain_weight: args.grain_weight,
         cool_down: args.cool_down,
         rotations: args.rotations,
         flips: args.flips,

@@ -21,11 +21,11 @@ fn noise(count: usize) -> Vec<f32> {
 
 fn batch<'a>(pictures: &'a [f32], noise: &'a [f32]) -> Batch<'a> {
     let count = noise.len() / LATENT_LEN;
-    Batch { pictures, noise, labels: &[1.0; 64][..count], tied: &[0.5; 128][..count * READ], grain: &[] }
+    Batch { pictures, noise, labels: &[1.0; 64][..count], tied: &[0.5; 128][..count * READ] }
 }
 
 const SETTINGS: StepSettings =
-    StepSettings { learning_rate: 2e-4, adversarial_weight: 1.0, label_weight: 0.1, grain_weight: 0.0, momentum: 0.1 };
+    StepSettings { learning_rate: 2e-4, adversarial_weight: 1.0, label_weight: 0.1, momentum: 0.1 };
 
 #[test]
 fn the_papers_network_has_the_papers_counts() {
@@ -58,13 +58,7 @@ fn training_learns_and_repeats_itself() {
 fn every_layers_gradient_is_the_difference_quotient_of_the_loss() {
     let spec = AutoencoderSpec::new(2, 2).unwrap();
     let pictures = discs(6, spec.working_side_px());
-    let still = StepSettings {
-        learning_rate: 0.0,
-        adversarial_weight: 0.0,
-        label_weight: 0.0,
-        grain_weight: 0.0,
-        momentum: 0.0,
-    };
+    let still = StepSettings { learning_rate: 0.0, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.0 };
     let loss = |net: &Autoencoder| f64::from(net.clone().step(batch(&pictures, &noise(6)), still).reconstruction);
     // Some steps first: at the very start the decoder ignores the descriptor, and all encoder gradients are about 0.
     let mut net = Autoencoder::new(spec, 7);
@@ -99,13 +93,7 @@ fn the_descriptor_carries_the_picture() {
     let side = spec.working_side_px();
     let pictures = discs(8, side);
     let mut net = Autoencoder::new(spec, 7);
-    let settings = StepSettings {
-        learning_rate: 3e-3,
-        adversarial_weight: 0.0,
-        label_weight: 0.0,
-        grain_weight: 0.0,
-        momentum: 0.1,
-    };
+    let settings = StepSettings { learning_rate: 3e-3, adversarial_weight: 0.0, label_weight: 0.0, momentum: 0.1 };
     let mut last = 0.0;
     for _ in 0..150 {
         last = net.step(batch(&pictures, &noise(8)), settings).reconstruction;
