@@ -26,8 +26,6 @@ pub mod evaluate;
 pub mod finder;
 #[cfg(feature = "learn")]
 mod forward;
-#[cfg(feature = "learn")]
-mod grain;
 pub mod guard;
 #[cfg(feature = "learn")]
 pub mod guides;

@@ -7,7 +7,7 @@ use crate::evaluate::correlation::{interval, pearson};
 use crate::explain::drivers::{TrackMean, drivers};
 use crate::explain::hallmarks::{Hallmarks, Light, measure};
 use crate::explain::rank::rank;
-use crate::explain::story::Rise;
+use crate::explain::story::{Rise, Trend};
 use crate::explain::traverse::{shifts, traverse};
 use crate::infer::discriminant::score;
 use crate::infer::{EngineChoice, InferSettings, Inference, LATENT_LEN, Latent, Model};
@@ -96,6 +96,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     say(&format!("{name} {version}, panel {}: {} pictures of {} cells", args.panel, seen.len(), cells.len()))?;
     of_the_measure(&seen)?;
     let feature = of_the_feature(args, &model, &cells)?;
+    of_real_cells(&model, feature, (&seen, &inferences))?;
     of_the_strips(args, &mut model, feature, (&seen, &inferences))
 }
 
@@ -206,6 +207,55 @@ fn of_the_feature(args: &Args, model: &Model, cells: &[CellMean]) -> anyhow::Res
         say(&format!("{what} against the true efficiency, per cell: r {r:.2} ({low:.2} to {high:.2}); 0.7 {verdict}"))?;
     }
     Ok(feature)
+}
+
+/// Whether both hallmarks rise along the feature from one cell to the next, measured on the cells' own pictures, in bins of the
+/// feature; slopes over cells, each once.
+fn of_real_cells(model: &Model, feature: usize, (seen, inferences): (&[Seen], &[Inference])) -> anyhow::Result<()> {
+    let facts = &model.bundle().facts;
+    let towards_high = facts.discriminant.weights.get(feature - 1).map_or(1.0, |weight| weight.signum());
+    let (mean, variance) = (
+        facts.latent.mean.get(feature - 1).copied().unwrap_or(0.0),
+        facts.latent.covariance.get(feature - 1).and_then(|row| row.get(feature - 1)).copied().unwrap_or(1.0),
+    );
+    let mut by_cell: BTreeMap<CellKey, Vec<(f64, Hallmarks)>> = BTreeMap::new();
+    for (seen, inference) in seen.iter().zip(inferences).filter(|it| it.1.withheld.is_none()) {
+        let value = inference.latent.get(feature - 1).copied().map_or(0.0, f64::from);
+        let position = towards_high * (value - mean) / variance.sqrt().max(1e-6);
+        if let Some(hallmarks) = seen.measured {
+            by_cell.entry(seen.cell).or_default().push((position, hallmarks));
+        }
+    }
+    let of_cell = |pictures: Vec<(f64, Hallmarks)>| {
+        let count = pictures.len() as f64;
+        let over = |of: &dyn Fn(&(f64, Hallmarks)) -> f64| pictures.iter().map(of).sum::<f64>() / count;
+        let mean = Hallmarks {
+            protrusion_total_um: over(&|it| it.1.protrusion_total_um),
+            protrusion_count: 0,
+            scattering: over(&|it| it.1.scattering),
+            area_um2: over(&|it| it.1.area_um2),
+        };
+        (over(&|it| it.0), mean)
+    };
+    let cells: Vec<(f64, Hallmarks)> = by_cell.into_values().map(of_cell).collect();
+    say("real cells, sd towards high   protrusions, um   scattering   area, um2   cells")?;
+    for bin in -3_i32..=3 {
+        let here: Vec<&Hallmarks> = cells.iter().filter(|it| it.0.round() as i32 == bin).map(|it| &it.1).collect();
+        let over = |of: fn(&Hallmarks) -> f64| here.iter().map(|it| of(it)).sum::<f64>() / here.len().max(1) as f64;
+        let (protrusion, scattering, area) =
+            (over(|it| it.protrusion_total_um), over(|it| it.scattering), over(|it| it.area_um2));
+        say(&format!("{bin:>+28}{protrusion:>18.2}{scattering:>13.4}{area:>12.0}{:>8}", here.len()))?;
+    }
+    let trend = Trend::over(&cells);
+    for (what, unit, slope) in [("protrusions", " um", trend.protrusion_um), ("scattering", "", trend.scattering)] {
+        let slope = slope.context("too few cells were measured")?;
+        let verdict = if slope.rises() { "rises" } else { "does NOT rise" };
+        say(&format!(
+            "{what} of real cells: {:+.4}{unit} per sd towards high (standard error {:.4}): {verdict}",
+            slope.per_unit, slope.standard_error
+        ))?;
+    }
+    Ok(())
 }
 
 /// Whether both hallmarks rise along the feature, measured on decoded pictures.

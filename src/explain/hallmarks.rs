@@ -138,9 +138,24 @@ fn most_frequent(values: &[f32]) -> Option<f32> {
     (number > 0.0).then(|| (sum / number) as f32)
 }
 
-/// By how much a hallmark rises along a strip: the slope of its least-squares line per unit of `position`; `None` below three
-/// pictures.
-pub fn slope(positions: &[f64], values: &[f64]) -> Option<f64> {
+/// A least-squares line's slope, and its standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Slope {
+    /// Change of the hallmark per unit of position.
+    pub per_unit: f64,
+    /// Its standard error, the values taken for independent.
+    pub standard_error: f64,
+}
+
+impl Slope {
+    /// Whether it is above zero by more than chance gives in 39 of 40 cases.
+    pub fn rises(&self) -> bool {
+        self.per_unit > 1.96 * self.standard_error
+    }
+}
+
+/// By how much a hallmark rises with `positions`: its least-squares line; `None` below three values, or all at one place.
+pub fn slope(positions: &[f64], values: &[f64]) -> Option<Slope> {
     let count = positions.len().min(values.len()) as f64;
     if count < 3.0 {
         return None;
@@ -149,7 +164,12 @@ pub fn slope(positions: &[f64], values: &[f64]) -> Option<f64> {
     let (x, y) = (mean(positions), mean(values));
     let spread: f64 = positions.iter().map(|it| (it - x).powi(2)).sum();
     let together: f64 = positions.iter().zip(values).map(|(a, b)| (a - x) * (b - y)).sum();
-    (spread > 0.0).then(|| together / spread)
+    if spread <= 0.0 {
+        return None;
+    }
+    let per_unit = together / spread;
+    let missed: f64 = positions.iter().zip(values).map(|(a, b)| (b - y - per_unit * (a - x)).powi(2)).sum();
+    Some(Slope { per_unit, standard_error: (missed / (count - 2.0) / spread).sqrt() })
 }
 
 #[cfg(test)]
@@ -211,7 +231,12 @@ mod tests {
 
     #[test]
     fn slope_is_that_of_the_line() {
-        assert!((slope(&[0.0, 1.0, 2.0, 3.0], &[1.0, 3.0, 5.0, 7.0]).unwrap() - 2.0).abs() < 1e-12);
+        let exact = slope(&[0.0, 1.0, 2.0, 3.0], &[1.0, 3.0, 5.0, 7.0]).unwrap();
+        assert!((exact.per_unit - 2.0).abs() < 1e-12 && exact.standard_error < 1e-9 && exact.rises());
+        let scattered = slope(&[0.0, 1.0, 2.0, 3.0], &[1.0, 0.0, 2.0, 1.0]).unwrap();
+        // Missed by 0.3, -0.9, 0.9 and -0.3: squares of 1.8, two degrees of freedom, positions of 5.
+        assert!((scattered.per_unit - 0.2).abs() < 1e-12 && (scattered.standard_error - 0.18_f64.sqrt()).abs() < 1e-12);
+        assert!(!scattered.rises());
         assert_eq!(slope(&[0.0, 1.0], &[0.0, 1.0]), None);
     }
 }

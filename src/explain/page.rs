@@ -1,5 +1,6 @@
 //! A cell's story as one page of HTML beside its pictures: no script, nothing from outside.
 
+use super::hallmarks::Slope;
 use super::story::{Story, StripPicture, TrackPoint, TrackStory};
 use crate::markup::escaped;
 use std::fmt::Write as _;
@@ -36,6 +37,7 @@ pub fn html(story: &Story) -> String {
         story.track.as_ref().map_or_else(String::new, |track| track_charts(track, story.time_index)),
         reconstruction(story),
         nearest(story),
+        kin(story),
         strip(story),
         "</body></html>\n".to_owned(),
     ]
@@ -127,6 +129,43 @@ fn nearest(story: &Story) -> String {
     )
 }
 
+/// Real cells first: they show what the decoder cannot draw.
+fn kin(story: &Story) -> String {
+    if story.kin.is_empty() {
+        return String::new();
+    }
+    let figures = story.kin.iter().map(|it| {
+        let class = it.high.map_or("class unknown", |high| if high { "high" } else { "low" });
+        let measured = it.hallmarks.map_or_else(
+            || "not measured".to_owned(),
+            |it| format!("{:.1} um, {:.2} um&sup2;", it.protrusion_total_um, it.scattering),
+        );
+        figure("", &it.file, &format!("{:+.1} sd, {class}<br>{measured}", it.shift))
+    });
+    let trend = |slope: Option<Slope>, unit: &str| {
+        slope.map_or_else(
+            || "cannot be measured".to_owned(),
+            |it| {
+                let way = if it.per_unit < 0.0 { "falls" } else { "rises" };
+                let certain = if it.per_unit.abs() > 1.96 * it.standard_error { "" } else { ", which may be chance" };
+                let size = it.per_unit.abs();
+                format!("{way} by {size:.3} &plusmn; {:.3}{unit} per standard deviation{certain}", it.standard_error)
+            },
+        )
+    };
+    format!(
+        "<h2>Real cells from low to high along feature {}</h2><p class=\"quiet\">Training cells whose feature lies that far from this \
+         cell's, otherwise as like it as there are; below, the summed length of protrusions and scattering.</p>\
+         <div class=\"row\">{}</div><p>Over {} training cells, towards high, the summed length of protrusions \
+         <strong>{}</strong>; scattering <strong>{}</strong> (&plusmn; one standard error).</p>",
+        story.feature.feature,
+        figures.collect::<String>(),
+        story.kin_trend.cells,
+        trend(story.kin_trend.protrusion_um, " um"),
+        trend(story.kin_trend.scattering, " um&sup2;")
+    )
+}
+
 fn strip(story: &Story) -> String {
     let it = &story.feature;
     let correlation = it.correlation.map_or_else(String::new, |r| format!(", correlation with the score {r:.2}"));
@@ -154,7 +193,8 @@ fn strip(story: &Story) -> String {
     };
     let rows = story.strip.iter().map(row).collect::<Vec<_>>().concat();
     format!(
-        "<h2>From low to high along feature {}</h2><p>Chosen by {}{correlation}. Each picture is decoded with the feature moved by \
+        "<h2>This cell from low to high along feature {}, as the decoder draws it</h2><p>Chosen by {}{correlation}. A decoder draws neither \
+         grain nor thin pseudopods; what it can show is where the cell becomes brighter. Each picture is decoded with the feature moved by \
          the number below it, in standard deviations; the second row shows where it became brighter than the reconstruction.</p>\
          <div class=\"row\">{}</div><div class=\"row\">{}</div>\
          <p>Towards high (left to right), the summed length of protrusions <strong>{}</strong>; scattering <strong>{}</strong>, both measured on the \

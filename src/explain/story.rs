@@ -1,6 +1,6 @@
 //! Everything that can be said about one cell, in one value: what `explain cell` writes as JSON and shows as a page.
 
-use super::hallmarks::Hallmarks;
+use super::hallmarks::{Hallmarks, Slope};
 use crate::infer::discriminant::score;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -50,6 +50,10 @@ pub struct Story {
     pub strip: Vec<StripPicture>,
     /// What rises along it.
     pub rise: Rise,
+    /// Reference cells that lie along the feature, from "low" to "high"; empty when the bundle has none.
+    pub kin: Vec<KinPicture>,
+    /// What rises with the feature over all reference cells.
+    pub kin_trend: Trend,
 }
 
 /// A track.
@@ -138,6 +142,47 @@ pub struct StripPicture {
     pub hallmarks: Option<Hallmarks>,
 }
 
+/// A reference cell that stands for a step of the strip.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KinPicture {
+    /// The picture.
+    pub file: String,
+    /// Its name.
+    pub name: String,
+    /// Class of its sample.
+    pub high: Option<bool>,
+    /// By how much its feature differs from this cell's, standard deviations.
+    pub shift: f64,
+    /// Measured on it.
+    pub hallmarks: Option<Hallmarks>,
+}
+
+/// What rises with a feature over real cells, per standard deviation towards "high".
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Trend {
+    /// Cells that could be measured.
+    pub cells: usize,
+    /// Protrusions, um per standard deviation.
+    pub protrusion_um: Option<Slope>,
+    /// Scattering per standard deviation.
+    pub scattering: Option<Slope>,
+}
+
+impl Trend {
+    /// Over cells whose feature lies `towards_high` standard deviations towards "high".
+    pub fn over(cells: &[(f64, Hallmarks)]) -> Self {
+        let positions: Vec<f64> = cells.iter().map(|it| it.0).collect();
+        let slope = |of: fn(&Hallmarks) -> f64| {
+            super::hallmarks::slope(&positions, &cells.iter().map(|it| of(&it.1)).collect::<Vec<_>>())
+        };
+        Self {
+            cells: cells.len(),
+            protrusion_um: slope(|it| it.protrusion_total_um),
+            scattering: slope(|it| it.scattering),
+        }
+    }
+}
+
 /// What rises along a strip, per standard deviation towards "high".
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Rise {
@@ -152,7 +197,8 @@ impl Rise {
     pub fn along(pictures: &[(f64, Hallmarks)]) -> Self {
         let positions: Vec<f64> = pictures.iter().map(|it| it.0).collect();
         let slope = |of: fn(&Hallmarks) -> f64| {
-            super::hallmarks::slope(&positions, &pictures.iter().map(|it| of(&it.1)).collect::<Vec<_>>())
+            let values: Vec<f64> = pictures.iter().map(|it| of(&it.1)).collect();
+            super::hallmarks::slope(&positions, &values).map(|it| it.per_unit)
         };
         Self { protrusion_um: slope(|it| it.protrusion_total_um), scattering: slope(|it| it.scattering) }
     }

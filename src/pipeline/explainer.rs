@@ -3,13 +3,14 @@
 //! A second copy of the bundle in the built-in engine on one thread, loaded when the first explanation is asked for: looking at a
 //! cell never takes the engine away from the frames.
 
-use crate::cells::Crop;
+use crate::cells::{CROP_SIDE_PX, Crop};
 use crate::explain::rank::rank;
+use crate::explain::references::{self, Reference};
 use crate::explain::strip;
 use crate::explain::traverse::{Shift, traverse};
 use crate::infer::bundle::Facts;
-use crate::infer::{Latent, Model, settings_for};
-use crate::serve::explanation::{Asked, Explain, Explanation, ExplanationFault, FeatureOfCell, ShiftOfCell};
+use crate::infer::{LATENT_LEN, Latent, Model, settings_for};
+use crate::serve::explanation::{Asked, Explain, Explanation, ExplanationFault, FeatureOfCell, KinOfCell, ShiftOfCell};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,25 +21,37 @@ const FEATURES: usize = 5;
 
 /// A door that explains with the bundle in `folder`.
 pub fn door(folder: PathBuf) -> Explain {
-    let loaded: Mutex<Option<Model>> = Mutex::new(None);
+    let loaded: Mutex<Option<Loaded>> = Mutex::new(None);
     Arc::new(move |asked| {
         let mut loaded = loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let explained = model(&mut loaded, &folder).and_then(|model| explain(model, asked));
+        let explained = load(&mut loaded, &folder).and_then(|loaded| explain(loaded, asked));
         drop(loaded);
         explained
     })
 }
 
-fn model<'a>(loaded: &'a mut Option<Model>, folder: &Path) -> Result<&'a mut Model, ExplanationFault> {
-    let model = match loaded.take() {
-        Some(model) => model,
-        None => Model::load(&settings_for(folder))
-            .map_err(|error| ExplanationFault::Failed { code: error.code(), why: super::chain(&error) })?,
-    };
-    Ok(loaded.insert(model))
+/// What explanations are made from.
+struct Loaded {
+    model: Model,
+    /// None where the bundle has none, or has some that belong to another bundle: then their row is left out.
+    references: Vec<Reference>,
 }
 
-fn explain(model: &mut Model, asked: &Asked) -> Result<Explanation, ExplanationFault> {
+fn load<'a>(loaded: &'a mut Option<Loaded>, folder: &Path) -> Result<&'a mut Loaded, ExplanationFault> {
+    if loaded.is_none() {
+        let model = Model::load(&settings_for(folder))
+            .map_err(|error| ExplanationFault::Failed { code: error.code(), why: super::chain(&error) })?;
+        let references = references::read(folder, &model.bundle().identity).unwrap_or_else(|error| {
+            tracing::warn!(code = error.code(), error = super::chain(&error), "explanations without reference cells");
+            Vec::new()
+        });
+        return Ok(loaded.insert(Loaded { model, references }));
+    }
+    loaded.as_mut().ok_or(ExplanationFault::Off)
+}
+
+fn explain(loaded: &mut Loaded, asked: &Asked) -> Result<Explanation, ExplanationFault> {
+    let Loaded { model, references } = loaded;
     if model.bundle().identity != asked.bundle_sha256 {
         return Err(ExplanationFault::OtherBundle);
     }
@@ -54,10 +67,33 @@ fn explain(model: &mut Model, asked: &Asked) -> Result<Explanation, ExplanationF
     let found =
         traverse(model, &latent, driving, &moves).map_err(|error| failed(error.code(), super::chain(&error)))?;
     let (brighter, gain) = strip::stretched(found.iter().map(|shift| &shift.brighter));
-    let rows: [Vec<&Crop>; 2] = [found.iter().map(|shift| &shift.picture).collect(), brighter.iter().collect()];
+    let along = references::along(references, &latent, (driving, &SHIFTS_SD), &spreads(&model.bundle().facts));
+    let blank = Crop::new(vec![1.0; CROP_SIDE_PX * CROP_SIDE_PX]);
+    let kin: Vec<Crop> = along.iter().filter_map(|it| it.map_or(blank.clone(), |it| it.0.picture())).collect();
+    let mut rows: Vec<Vec<&Crop>> = vec![found.iter().map(|shift| &shift.picture).collect(), brighter.iter().collect()];
+    if !references.is_empty() {
+        rows.push(kin.iter().collect());
+    }
     let strip_png = strip::png(&rows).map_err(|error| failed(error.code(), super::chain(&error)))?;
     let shifts = SHIFTS_SD.iter().zip(&found).map(|(shift_sd, shift)| of_shift(*shift_sd, shift)).collect();
-    Ok(Explanation { features, shifts, gain: f64::from(gain), strip_png })
+    let kin = along.iter().enumerate().filter_map(|(place, it)| it.map(|it| of_kin(place, it))).collect();
+    Ok(Explanation { features, shifts, gain: f64::from(gain), kin, strip_png })
+}
+
+fn of_kin(place: usize, (cell, shift_sd): (&Reference, f64)) -> KinOfCell {
+    KinOfCell {
+        place,
+        name: cell.name.clone(),
+        high: cell.high,
+        shift_sd,
+        protrusion_total_um: cell.hallmarks.map(|it| it.protrusion_total_um),
+        scattering_um2: cell.hallmarks.map(|it| it.scattering),
+    }
+}
+
+/// Standard deviations of all features over the training set.
+fn spreads(facts: &Facts) -> Vec<f64> {
+    (1..=LATENT_LEN).map(|feature| spread(facts, feature)).collect()
 }
 
 fn of_shift(shift_sd: f64, shift: &Shift) -> ShiftOfCell {
@@ -112,7 +148,10 @@ mod tests {
         let rising = model.bundle().facts.discriminant.weights[driving.feature - 1] > 0.0;
         assert!(scores.len() > 2, "near the mean scores are shown: {:?}", found.shifts);
         assert!(scores.windows(2).all(|pair| (pair[1] > pair[0]) == rising), "{scores:?}");
-        assert_eq!(crate::picture::size_px(&found.strip_png).unwrap(), (7 * 258 - 2, 2 * 258 - 2));
+        assert_eq!(crate::picture::size_px(&found.strip_png).unwrap(), (7 * 258 - 2, 3 * 258 - 2));
+        assert!(found.kin.len() >= 4, "reference cells stand for most steps near the mean: {:?}", found.kin);
+        let measured = |of: usize| found.kin.iter().find(|it| it.place == of).and_then(|it| it.scattering_um2);
+        assert!(measured(3).is_some(), "{:?}", found.kin);
     }
 
     #[test]

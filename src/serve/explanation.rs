@@ -82,6 +82,23 @@ pub struct ShiftOfCell {
     pub score: Option<f64>,
 }
 
+/// A cell that the model was trained on, as far along the driving feature as a picture of the strip.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KinOfCell {
+    /// Which picture of the strip it stands below, from 0.
+    pub place: usize,
+    /// Its name.
+    pub name: String,
+    /// Class of its sample, when it is known: high or not.
+    pub high: Option<bool>,
+    /// How far its driving feature really is from this cell's, standard deviations of the training set.
+    pub shift_sd: f64,
+    /// Summed length of its protrusions, um; `None` when nothing could be measured.
+    pub protrusion_total_um: Option<f64>,
+    /// Its scattering, um2; `None` when nothing could be measured.
+    pub scattering_um2: Option<f64>,
+}
+
 /// Why a cell has its score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
@@ -89,9 +106,12 @@ pub struct Explanation {
     pub features: Vec<FeatureOfCell>,
     /// The pictures of the strip from left to right.
     pub shifts: Vec<ShiftOfCell>,
-    /// How many times the lower row is stretched.
+    /// How many times the second row is stretched.
     pub gain: f64,
-    /// The strip: above, the decoded pictures; below, where each is brighter than the unmoved one. Gray PNG.
+    /// The pictures of the third row; empty when the bundle shows no reference cells.
+    pub kin: Vec<KinOfCell>,
+    /// The strip: above, the decoded pictures; below, where each is brighter than the unmoved one; at the bottom, where the bundle has
+    /// them, training cells that lie as far along the feature. Gray PNG.
     #[serde(skip)]
     pub strip_png: Vec<u8>,
 }
@@ -184,7 +204,7 @@ mod tests {
     }
 
     fn explanation() -> Explanation {
-        Explanation { features: Vec::new(), shifts: Vec::new(), gain: 1.0, strip_png: vec![1] }
+        Explanation { features: Vec::new(), shifts: Vec::new(), gain: 1.0, kin: Vec::new(), strip_png: vec![1] }
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 
 use cytowatch::frame::Plane;
 use cytowatch::id::FrameId;
-use cytowatch::serve::explanation::{Asked, Explanation, FeatureOfCell, ShiftOfCell};
+use cytowatch::serve::explanation::{Asked, Explanation, FeatureOfCell, KinOfCell, ShiftOfCell};
 use cytowatch::store::Store;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
@@ -458,14 +458,14 @@ pub(crate) fn paint(frame: FrameId, scale: Scale) -> Plane {
 /// An explanation as the daemon would give it, with blobs for pictures: what the page does with it is tested here.
 pub(crate) fn explain(asked: &Asked) -> Explanation {
     const SIDE: usize = 256;
-    let (width, height) = (7 * (SIDE + 2) - 2, 2 * (SIDE + 2) - 2);
+    let (width, height) = (7 * (SIDE + 2) - 2, 3 * (SIDE + 2) - 2);
     let gray = |at: usize| {
         let (x, y) = (at % width, at / width);
         let (picture, row) = (x / (SIDE + 2), y / (SIDE + 2));
         let (dx, dy) = ((x % (SIDE + 2)) as f64 - 128.0, (y % (SIDE + 2)) as f64 - 128.0);
         let edge = 52.0 + 5.0 * picture as f64 * (5.0 * dy.atan2(dx)).cos().abs();
         let rim = (-((dx.hypot(dy) - edge) / 7.0).powi(2)).exp();
-        if row == 0 { (40.0 + 200.0 * rim) as u8 } else { (rim * 60.0 * (picture as f64 - 3.0).max(0.0)) as u8 }
+        if row == 1 { (rim * 60.0 * (picture as f64 - 3.0).max(0.0)) as u8 } else { (40.0 + 200.0 * rim) as u8 }
     };
     let pixels: Vec<u8> = (0..width * height).map(gray).collect();
     let feature = |feature: usize, correlation: f64| {
@@ -476,10 +476,19 @@ pub(crate) fn explain(asked: &Asked) -> Explanation {
         let score = 1.0 / (1.0 + (-0.8 * shift_sd).exp());
         ShiftOfCell { shift_sd, score: (shift_sd < 3.0).then_some(score) }
     };
+    let kin = |place: usize, shift_sd: f64| KinOfCell {
+        place,
+        name: format!("reference {place}"),
+        high: Some(shift_sd > 0.0),
+        shift_sd,
+        protrusion_total_um: Some(12.34 + shift_sd),
+        scattering_um2: (place == 3).then_some(0.5),
+    };
     Explanation {
         features: vec![feature(31, 0.82), feature(7, -0.55), feature(44, 0.41), feature(2, 0.33), feature(19, -0.30)],
         shifts: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0].map(shift).to_vec(),
         gain: 3.4,
+        kin: vec![kin(1, -2.1), kin(3, 0.1)],
         strip_png: cytowatch::picture::gray_png(width, height, &pixels).unwrap(),
     }
 }

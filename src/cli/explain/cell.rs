@@ -9,16 +9,17 @@ use crate::explain::drivers::drivers;
 use crate::explain::hallmarks::{Hallmarks, Light};
 use crate::explain::page;
 use crate::explain::rank::rank;
-use crate::explain::references::{self, THUMBNAIL_PX};
+use crate::explain::references::{self, Reference, THUMBNAIL_PX, along};
 use crate::explain::story::{
-    FeatureStory, NearestCell, Rise, SeriesPicture, Story, StripPicture, TrackPoint, TrackStory, interval,
+    FeatureStory, KinPicture, NearestCell, Rise, SeriesPicture, Story, StripPicture, TrackPoint, TrackStory, Trend,
+    interval,
 };
 use crate::explain::traverse::{shifts, traverse};
 use crate::explain::{hallmarks, reconstruct, strip};
 use crate::frame::Plane;
 use crate::id::{BundleId, CellId, RunId, SessionId, TrackId};
 use crate::infer::discriminant::score;
-use crate::infer::{EngineChoice, InferSettings, LATENT_LEN, Model};
+use crate::infer::{EngineChoice, InferSettings, LATENT_LEN, Latent, Model};
 use crate::picture::{gray_png, rgb_png};
 use crate::pipeline::reread;
 use crate::settings::Settings;
@@ -220,12 +221,7 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
     let sd: Vec<f64> =
         facts.latent.covariance.iter().enumerate().filter_map(|(i, row)| Some(row.get(i)?.max(0.0).sqrt())).collect();
     let references = references::read(&known.infer.bundle, &model.bundle().identity)?;
-    let mut nearest = Vec::new();
-    for (number, (cell, distance)) in (1..).zip(references::nearest(&references, &latent, &sd, NEAREST)) {
-        let file = format!("nearest_{number}.png");
-        write(&args.out, &file, &gray_png(THUMBNAIL_PX, THUMBNAIL_PX, &cell.thumbnail)?)?;
-        nearest.push(NearestCell { file, name: cell.name.clone(), high: cell.high, distance });
-    }
+    let nearest = nearest_cells(&args.out, &references, &latent, &sd)?;
 
     let by_model = || rank(&facts).into_iter().next();
     let feature = known.feature.clone().or_else(|| {
@@ -236,6 +232,7 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
     let box_side = 2 * crop::radius_px(known.pixel_size) + 1;
     let light = Light::of(&own.1, centre(&own.0), box_side).context("the crop has no light")?;
     let weight = facts.discriminant.weights.get(feature.feature.wrapping_sub(1)).copied().unwrap_or(0.0);
+    let towards_high = if weight < 0.0 { -1.0 } else { 1.0 };
     let mut shifts = shifts(args.reach, args.step)?;
     if weight < 0.0 {
         // The strip runs from low to high.
@@ -252,7 +249,8 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
         let (shift, score, mean_difference) = (it.shift, it.score, it.mean_difference);
         pictures.push(StripPicture { file, brighter_file, shift, score, mean_difference, hallmarks });
     }
-    let towards_high = if weight < 0.0 { -1.0 } else { 1.0 };
+    let (kin, kin_trend) =
+        real_cells(&args.out, &references, (&latent, &sd), (feature.feature, &shifts, towards_high))?;
     let measured: Vec<(f64, Hallmarks)> =
         pictures.iter().filter_map(|it| Some((towards_high * it.shift, it.hallmarks?))).collect();
     let bundle = model.bundle();
@@ -279,7 +277,45 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
         feature,
         strip: pictures,
         rise: Rise::along(&measured),
+        kin,
+        kin_trend,
     })
+}
+
+fn nearest_cells(
+    out: &Path,
+    references: &[Reference],
+    latent: &Latent,
+    sd: &[f64],
+) -> anyhow::Result<Vec<NearestCell>> {
+    let mut nearest = Vec::new();
+    for (number, (cell, distance)) in (1..).zip(references::nearest(references, latent, sd, NEAREST)) {
+        let file = format!("nearest_{number}.png");
+        write(out, &file, &gray_png(THUMBNAIL_PX, THUMBNAIL_PX, &cell.thumbnail)?)?;
+        nearest.push(NearestCell { file, name: cell.name.clone(), high: cell.high, distance });
+    }
+    Ok(nearest)
+}
+
+/// The reference cells that stand for the steps of the strip, and what rises over all of them.
+fn real_cells(
+    out: &Path,
+    references: &[Reference],
+    (latent, sd): (&Latent, &[f64]),
+    (feature, shifts, towards_high): (usize, &[f64], f64),
+) -> anyhow::Result<(Vec<KinPicture>, Trend)> {
+    let mut kin = Vec::new();
+    for (number, (cell, shift)) in (1..).zip(along(references, latent, (feature, shifts), sd).into_iter().flatten()) {
+        let file = format!("kin_{number:02}.png");
+        write(out, &file, &gray_png(THUMBNAIL_PX, THUMBNAIL_PX, &cell.thumbnail)?)?;
+        kin.push(KinPicture { file, name: cell.name.clone(), high: cell.high, shift, hallmarks: cell.hallmarks });
+    }
+    let index = feature.wrapping_sub(1);
+    let own_sd = sd.get(index).copied().unwrap_or(1.0).max(1e-6);
+    let place = |cell: &Reference| Some(towards_high * f64::from(*cell.latent.get(index)?) / own_sd);
+    let measured: Vec<(f64, Hallmarks)> =
+        references.iter().filter_map(|cell| Some((place(cell)?, cell.hallmarks?))).collect();
+    Ok((kin, Trend::over(&measured)))
 }
 
 fn series(

@@ -4,6 +4,7 @@ use crate::cells::Crop;
 use crate::cells::crop::Cutter;
 use crate::cli::model::ModelArgs;
 use crate::cli::say;
+use crate::explain::hallmarks::{Light, measure};
 use crate::explain::read_crop;
 use crate::explain::references::{Reference, SHEET, TABLE, write};
 use crate::simulate::{Class, CropPlan, Panel, SceneSettings, crops};
@@ -43,41 +44,55 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     };
     ensure!(!all.is_empty(), "there are no crops");
     let every = all.len().div_ceil(args.most.max(1));
-    let chosen: Vec<(String, Option<bool>, Crop)> = all.into_iter().step_by(every).collect();
+    let chosen: Vec<Shown> = all.into_iter().step_by(every).collect();
+    let box_um = model.bundle().facts.crop.box_um;
     let mut cells = Vec::new();
     for chunk in chosen.chunks(AT_ONCE) {
-        let crops: Vec<Crop> = chunk.iter().map(|it| it.2.clone()).collect();
+        let crops: Vec<Crop> = chunk.iter().map(|it| it.crop.clone()).collect();
         let described = model.describe(&crops)?;
-        cells.extend(
-            chunk.iter().zip(described).map(|((name, high, crop), it)| Reference::new(name, *high, crop, it.latent)),
-        );
+        cells.extend(chunk.iter().zip(described).map(|(Shown { name, high, crop, light }, it)| {
+            let hallmarks = light.and_then(|light| measure(crop, light, box_um));
+            Reference::new(name, *high, crop, it.latent, hallmarks)
+        }));
     }
     write(&folder, &model.bundle().identity, &cells)?;
     let (table, sheet) = (folder.join(TABLE), folder.join(SHEET));
     Ok(say(&format!("{} reference cells in {} and {}", cells.len(), table.display(), sheet.display()))?)
 }
 
+/// A cell that the model was trained on.
+struct Shown {
+    name: String,
+    high: Option<bool>,
+    crop: Crop,
+    /// How bright it was; a file does not tell.
+    light: Option<Light>,
+}
+
 /// The panel's cells at their first time point.
-fn of_panel(args: &Args) -> Vec<(String, Option<bool>, Crop)> {
+fn of_panel(args: &Args) -> Vec<Shown> {
     let panel = Panel::new(args.panel);
     let cutter = Cutter::new(PixelSize::PAPER);
     let scene = SceneSettings { cells: 16, ..SceneSettings::default() };
     let plan = CropPlan { fovs: args.fovs, time_points: 1, stride: 1, scene, ..CropPlan::default() };
     let cells = crops(&panel, &plan, |window| {
         let middle = (window.plane.width_px() / 2) as f64;
-        let crop = cutter.cut(&window.plane, PointPx { x: middle, y: middle })?;
+        let middle = PointPx { x: middle, y: middle };
+        let crop = cutter.cut(&window.plane, middle)?;
+        let light = Light::of(&window.plane, middle, plan.side_px);
         let (day, tumour) = (panel.days.get(window.place.day)?, panel.tumours.get(window.place.tumour)?);
         let name = format!("{} {} s{} cell {}", day.date, tumour.name, window.place.fov, window.truth.id);
-        Some((name, Some(window.class == Class::High), crop))
+        Some(Shown { name, high: Some(window.class == Class::High), crop, light })
     });
     cells.into_iter().flatten().collect()
 }
 
-fn of_folder(folder: &Path) -> anyhow::Result<Vec<(String, Option<bool>, Crop)>> {
+fn of_folder(folder: &Path) -> anyhow::Result<Vec<Shown>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("list {}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.map(|it| Ok(it?.path())).collect::<std::io::Result<_>>()?;
     paths.retain(|path| path.extension().is_some_and(|it| it.eq_ignore_ascii_case("png")));
     paths.sort();
     let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    paths.iter().map(|path| Ok((name(path), None, read_crop(path)?))).collect()
+    let shown = |path: &PathBuf| Ok(Shown { name: name(path), high: None, crop: read_crop(path)?, light: None });
+    paths.iter().map(shown).collect()
 }
