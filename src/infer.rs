@@ -41,6 +41,7 @@ use crate::units::PixelSize;
 use bundle::Bundle;
 use clap::ValueEnum as _;
 use engine::Engine;
+use rayon::iter::{IndexedParallelIterator as _, IntoParallelRefIterator as _, ParallelIterator as _};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use validity::{Guard, reconstruction_error};
@@ -148,16 +149,14 @@ impl Model {
         }
         let latents = self.engine.embed(crops)?;
         let redrawn = if self.check_reconstruction { self.decode(&latents)? } else { Vec::new() };
+        let (facts, guard) = (&self.bundle.facts, &self.guard);
         let judge = |(index, (crop, latent)): (usize, (&Crop, &Latent))| {
-            let inference = self.judge(index, latent)?;
-            let redrawn = redrawn.get(index);
-            Ok(Inference {
-                reconstruction_error: redrawn.map(|redrawn| reconstruction_error(crop, redrawn)),
-                withheld: self.guard.withheld(crop, inference.distance, redrawn),
-                ..inference
-            })
+            let inference = judge(facts, guard, index, latent)?;
+            let error = redrawn.get(index).map(|redrawn| reconstruction_error(crop, redrawn));
+            let withheld = guard.withheld(crop, inference.distance, error);
+            Ok(Inference { reconstruction_error: error, withheld, ..inference })
         };
-        crops.iter().zip(&latents).enumerate().map(judge).collect()
+        crops.par_iter().zip(&latents).enumerate().map(judge).collect()
     }
 
     /// Withholds, of what was said about the `cells` of one whole frame, what their surroundings forbid. What makes a crop
@@ -178,7 +177,7 @@ impl Model {
     /// # Errors
     /// `not_finite` when it holds NaN or infinity.
     pub fn judge_latent(&self, latent: &Latent) -> Result<Inference, InferError> {
-        self.judge(0, latent)
+        judge(&self.bundle.facts, &self.guard, 0, latent)
     }
 
     /// Draws what the decoder makes of `latents`, `[256, 256]` in 0..=1 each, in their order.
@@ -211,20 +210,21 @@ impl Model {
     pub fn fallback(&self) -> Option<&InferError> {
         self.fallback.as_ref()
     }
+}
 
-    fn judge(&self, index: usize, latent: &Latent) -> Result<Inference, InferError> {
-        all_finite("the latent descriptor", index, latent)?;
-        let logit = self.bundle.facts.discriminant.logit(latent);
-        let distance = self.guard.domain().distance(latent);
-        if !logit.is_finite() {
-            return Err(InferError::NotFinite { what: "the logit", index });
-        }
-        if !distance.is_finite() {
-            return Err(InferError::NotFinite { what: "the distance", index });
-        }
-        let (score, withheld) = (discriminant::score(logit), self.guard.domain().withheld(distance));
-        Ok(Inference { latent: *latent, logit, score, distance, reconstruction_error: None, withheld })
+/// What a descriptor alone says.
+fn judge(facts: &bundle::Facts, guard: &Guard, index: usize, latent: &Latent) -> Result<Inference, InferError> {
+    all_finite("the latent descriptor", index, latent)?;
+    let logit = facts.discriminant.logit(latent);
+    let distance = guard.domain().distance(latent);
+    if !logit.is_finite() {
+        return Err(InferError::NotFinite { what: "the logit", index });
     }
+    if !distance.is_finite() {
+        return Err(InferError::NotFinite { what: "the distance", index });
+    }
+    let (score, withheld) = (discriminant::score(logit), guard.domain().withheld(distance));
+    Ok(Inference { latent: *latent, logit, score, distance, reconstruction_error: None, withheld })
 }
 
 /// Folder of a bundle, as settings for the built-in engine on one thread: what a test or a tool needs.

@@ -241,7 +241,10 @@ fn of_real_cells(model: &Model, feature: usize, (seen, inferences): (&[Seen], &[
     say("real cells, sd towards high   protrusions, um   scattering   area, um2   cells")?;
     for bin in -3_i32..=3 {
         let here: Vec<&Hallmarks> = cells.iter().filter(|it| it.0.round() as i32 == bin).map(|it| &it.1).collect();
-        let over = |of: fn(&Hallmarks) -> f64| here.iter().map(|it| of(it)).sum::<f64>() / here.len().max(1) as f64;
+        if here.is_empty() {
+            continue;
+        }
+        let over = |of: fn(&Hallmarks) -> f64| here.iter().map(|it| of(it)).sum::<f64>() / here.len() as f64;
         let (protrusion, scattering, area) =
             (over(|it| it.protrusion_total_um), over(|it| it.scattering), over(|it| it.area_um2));
         say(&format!("{bin:>+28}{protrusion:>18.2}{scattering:>13.4}{area:>12.0}{:>8}", here.len()))?;

@@ -46,27 +46,25 @@ pub struct AppearanceLimits {
 /// The statistics of `crop`.
 pub fn of(crop: &Crop) -> Appearance {
     let grain = grain(crop.pixels());
-    let mut sorted = crop.pixels().to_vec();
-    sorted.sort_unstable_by(f32::total_cmp);
-    let at = |share: f64| {
-        let index = (share * (sorted.len() - 1) as f64) as usize;
-        f64::from(sorted.get(index).copied().unwrap_or_default())
-    };
-    let count = sorted.len() as f64;
-    let median = at(0.5);
-    let mean = sorted.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
-    let moment = |power: i32| sorted.iter().map(|&v| (f64::from(v) - mean).powi(power)).sum::<f64>() / count;
-    let spread = moment(2).sqrt().max(1e-4);
-    let places = places(crop.pixels(), median);
+    let pixels = crop.pixels();
+    let [lowest, low, median, high, highest] = quantiles(pixels.to_vec(), [0.01, 0.1, 0.5, 0.9, 0.99]);
+    let count = pixels.len() as f64;
+    let mean = pixels.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
+    let (square, cube) = pixels.iter().fold((0.0, 0.0), |(square, cube), &v| {
+        let away = f64::from(v) - mean;
+        (square + away * away, cube + away * away * away)
+    });
+    let spread = (square / count).sqrt().max(1e-4);
+    let places = places(pixels, median);
     let mut all = [0.0; COUNT];
     let rest = [
         mean,
         spread.ln(),
-        (moment(3) / spread.powi(3)).clamp(-8.0, 8.0),
+        (cube / count / spread.powi(3)).clamp(-8.0, 8.0),
         median,
-        at(0.01) - median,
-        at(0.99) - median,
-        at(0.9) - at(0.1),
+        lowest - median,
+        highest - median,
+        high - low,
         places.ring,
         places.middle,
         places.radius,
@@ -77,6 +75,20 @@ pub fn of(crop: &Crop) -> Appearance {
         *to = from;
     }
     all
+}
+
+/// The values that these shares of all, in rising order, lie below.
+fn quantiles<const N: usize>(mut values: Vec<f32>, shares: [f64; N]) -> [f64; N] {
+    let last = values.len().saturating_sub(1);
+    let mut from = 0;
+    shares.map(|share| {
+        let at = ((share * last as f64) as usize).max(from);
+        // What is below the quantile before stays out of it: each time there is less to look at.
+        let Some(rest) = values.get_mut(from..).filter(|rest| at - from < rest.len()) else { return 0.0 };
+        let (_, value, _) = rest.select_nth_unstable_by(at - from, f32::total_cmp);
+        from = at;
+        f64::from(*value)
+    })
 }
 
 /// Fine grain against coarse, natural logarithm: falls as a picture goes out of focus.
@@ -155,7 +167,7 @@ fn places(pixels: &[f32], median: f64) -> Places {
             square += power * (u * u + v * v);
             first = (first.0 + power * u, first.1 + power * v);
             signed = (signed.0 + difference * u, signed.1 + difference * v);
-            absolute += difference.abs() * u.hypot(v);
+            absolute += difference.abs() * (u * u + v * v).sqrt();
         }
     }
     Places {
@@ -206,5 +218,23 @@ impl Looks {
     /// The limits.
     pub fn limits(&self) -> &AppearanceLimits {
         &self.limits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_those_of_the_sorted_values() {
+        let values: Vec<f32> = (0..4001_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 8) as f32).collect();
+        let mut sorted = values.clone();
+        sorted.sort_unstable_by(f32::total_cmp);
+        let shares = [0.01, 0.1, 0.5, 0.5, 0.9, 0.99, 1.0];
+        let bits = |values: &[f64]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        let expected = shares.map(|share: f64| f64::from(sorted[(share * 4000.0) as usize]));
+        assert_eq!(bits(&quantiles(values, shares)), bits(&expected));
+        assert_eq!(bits(&quantiles(vec![7.0], [0.0, 0.5, 1.0])), bits(&[7.0; 3]));
+        assert_eq!(bits(&quantiles(Vec::new(), [0.5])), bits(&[0.0]));
     }
 }

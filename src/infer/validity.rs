@@ -148,11 +148,10 @@ impl Guard {
         self.reconstruction_limit.is_some()
     }
 
-    /// Why the score of `crop` is withheld, `None` when it may be shown. `distance` is its descriptor's, `redrawn` what the
-    /// decoder makes of it where that was asked for.
-    pub fn withheld(&self, crop: &Crop, distance: f64, redrawn: Option<&Crop>) -> Option<Withheld> {
+    /// Why the score of `crop` is withheld, `None` when it may be shown. `distance` is its descriptor's, `error` that of
+    /// its reconstruction, where it was redrawn.
+    pub fn withheld(&self, crop: &Crop, distance: f64, error: Option<f64>) -> Option<Withheld> {
         let appearance = self.looks.as_ref().map(|_| (appearance::of(crop), appearance::saturation(crop)));
-        let error = redrawn.map(|redrawn| reconstruction_error(crop, redrawn));
         self.judge(appearance.as_ref().map(|(look, saturation)| (look, *saturation)), distance, error)
     }
 
