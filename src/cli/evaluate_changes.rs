@@ -2,7 +2,11 @@
 
 use super::say;
 use crate::evaluate::changes::{FilmPlan, Judged, SHORTEST_STAY_MIN, TOLERANCE_MIN, judge, of_hallmarks, of_model};
+use crate::evaluate::detector::Detector;
 use crate::infer::{EngineChoice, InferSettings, Model};
+use crate::sample::call::Side;
+use crate::sample::film::Filmed;
+use anyhow::Context as _;
 use std::path::PathBuf;
 
 /// A describer's frame noise that is tried on top of the true hallmarks, as a share of what a change moves the logit by.
@@ -33,6 +37,12 @@ pub struct Args {
     /// Seed of cells and panel.
     #[arg(long, default_value_t = 2)]
     pub seed: u64,
+    /// Folder of the network that finds cells, `auto` or `none`; by default as the daemon has it.
+    #[arg(long, default_value = "auto")]
+    pub finder: PathBuf,
+    /// File for the rendered films, a line of JSON a track: `frames` (minute, logit), `events` (minute, to high).
+    #[arg(long, requires = "bundle")]
+    pub films: Option<PathBuf>,
     /// Changes less sure than this are not reported, 0 to 1.
     #[arg(long, default_value_t = 0.5)]
     pub least_confidence: f64,
@@ -60,9 +70,22 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         interval_min: args.interval_min.max(1),
         panel: args.seed,
     };
-    let films = of_model(&mut model, plan, &mut |done| tracing::info!(done, of = args.fields, "fields"))?;
+    let detector = Detector::open(&args.finder, &settings)?;
+    let films = of_model(&mut model, &detector, plan, &mut |done| tracing::info!(done, of = args.fields, "fields"))?;
+    if let Some(path) = &args.films {
+        let lines: Vec<String> = films.iter().map(line).collect();
+        std::fs::write(path, lines.join("\n") + "\n").with_context(|| format!("write {}", path.display()))?;
+    }
     let name = format!("{} {}, end to end", model.bundle().name, model.bundle().version);
     print(&name, &judge(&films, args.least_confidence)?)
+}
+
+/// A track and its events, for other tools.
+fn line(film: &Filmed) -> String {
+    let frames: Vec<(f64, f64)> = film.frames.iter().map(|it| (it.minute, it.logit)).collect();
+    let events: Vec<(f64, bool)> = film.events.iter().map(|it| (it.0, it.1 == Side::High)).collect();
+    let cut_short: Vec<(f64, bool)> = film.cut_short.iter().map(|it| (it.0, it.1 == Side::High)).collect();
+    serde_json::json!({ "frames": frames, "events": events, "cut_short": cut_short }).to_string()
 }
 
 fn print(name: &str, judged: &Judged) -> anyhow::Result<()> {

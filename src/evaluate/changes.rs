@@ -5,10 +5,11 @@
 //! that the cells themselves make. [`of_model`]: frames are rendered, cells found, described and followed as the daemon does it,
 //! so that what is measured is the whole way with one bundle.
 
-use crate::cells::{self, Cell, Crop, DetectSettings};
+use super::detector::Detector;
+use crate::cells::{Cell, Crop, DetectSettings};
 use crate::frame;
 use crate::id::TimeIndex;
-use crate::infer::{InferError, Model};
+use crate::infer::Model;
 use crate::learn::discriminant::{self, FitError, Linear, Priors};
 use crate::sample::call::Side;
 use crate::sample::dynamics::{self, Dynamics, LogitAt, follow};
@@ -208,12 +209,17 @@ struct Sight {
     truth: Option<(u32, Option<f64>, Side)>,
 }
 
-/// Films of rendered cells that were found, described by `model` and followed as the daemon does it. `progress` is told after
+/// Films of rendered cells that were found by `detector`, described by `model` and followed as the daemon does it. `progress` is told after
 /// every field.
 ///
 /// # Errors
-/// When the model fails.
-pub fn of_model(model: &mut Model, plan: FilmPlan, progress: &mut dyn FnMut(usize)) -> Result<Vec<Filmed>, InferError> {
+/// When the finder or the model fails.
+pub fn of_model(
+    model: &mut Model,
+    detector: &Detector,
+    plan: FilmPlan,
+    progress: &mut dyn FnMut(usize),
+) -> anyhow::Result<Vec<Filmed>> {
     let panel = Panel::new(plan.panel);
     let pairs = panel.pairs();
     let mut films = Vec::new();
@@ -232,14 +238,19 @@ pub fn of_model(model: &mut Model, plan: FilmPlan, progress: &mut dyn FnMut(usiz
         let place = Place { day, tumour, fov: 500 + field };
         let Some((mut settings, seed)) = panel.field(place, &base) else { continue };
         settings.efficiency.transition_share = CHANGING_SHARE;
-        let tracks = tracks_of(model, Scene::new(settings, seed), plan)?;
+        let tracks = tracks_of(model, detector, Scene::new(settings, seed), plan)?;
         films.extend(tracks.into_values().filter_map(|sights| film_of(&sights)));
         progress(field + 1);
     }
     Ok(films)
 }
 
-fn tracks_of(model: &mut Model, mut scene: Scene, plan: FilmPlan) -> Result<BTreeMap<u32, Vec<Sight>>, InferError> {
+fn tracks_of(
+    model: &mut Model,
+    detector: &Detector,
+    mut scene: Scene,
+    plan: FilmPlan,
+) -> anyhow::Result<BTreeMap<u32, Vec<Sight>>> {
     let pixel_size = PixelSize::PAPER;
     let mut linker = Linker::new(LinkSettings::new(pixel_size));
     let mut tracks: BTreeMap<u32, Vec<Sight>> = BTreeMap::new();
@@ -257,10 +268,10 @@ fn tracks_of(model: &mut Model, mut scene: Scene, plan: FilmPlan) -> Result<BTre
             .filter_map(|(time, moment)| {
                 let rendered = moment.render();
                 let corrected = frame::correct(rendered.plane()?, pixel_size);
-                let found = cells::find(&corrected, &DetectSettings::new(pixel_size));
-                Some((time, rendered.truth.cells, found.cells))
+                let found = detector.find(&corrected, &DetectSettings::new(pixel_size));
+                Some(found.map(|found| (time, rendered.truth.cells, found.cells)))
             })
-            .collect();
+            .collect::<anyhow::Result<_>>()?;
         for (time, truth, found) in seen {
             let minute = (time * plan.interval_min) as f64;
             let links = linker.link(TimeIndex(time as i64), &found.iter().map(Observation::from).collect::<Vec<_>>());

@@ -25,5 +25,5 @@ fn outlines_are_drawn_over_frames_and_it_says_who_found_the_cells() {
         }
     }
     let nothing = cytowatch().args(["overlay", "--out"]).arg(&out).output().unwrap();
-    assert!(!nothing.status.success() && String::from_utf8_lossy(&nothing.stderr).contains("--data"));
+    assert!(!nothing.status.success() && String::from_utf8_lossy(&nothing.stderr).contains("<PATH>"));
 }
