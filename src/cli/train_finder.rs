@@ -9,10 +9,10 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Simulated cultures.
-    #[arg(long, default_value_t = 450)]
+    #[arg(long, default_value_t = 300)]
     pub cultures: u64,
     /// Fields of the simulated microscope (the paper's optics, melanoma cells).
-    #[arg(long, default_value_t = 70)]
+    #[arg(long, default_value_t = 45)]
     pub fields: u64,
     /// Folder of the public sets.
     #[arg(long, env = "CYTOWATCH_DATA")]
@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(long, default_value_t = 12)]
     pub width: usize,
     /// Steps of Adam.
-    #[arg(long, default_value_t = 6000)]
+    #[arg(long, default_value_t = 4500)]
     pub steps: u32,
     /// Pictures per step, a multiple of 16.
     #[arg(long, default_value_t = 32)]

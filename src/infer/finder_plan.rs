@@ -32,7 +32,6 @@ pub fn plan(width: usize) -> Vec<Step> {
     let (one, two, four) = (width, 2 * width, 4 * width);
     vec![
         Step::Down(1, one),
-        Step::Around(one),
         Step::Keep,
         Step::Down(one, two),
         Step::Around(two),
@@ -42,13 +41,8 @@ pub fn plan(width: usize) -> Vec<Step> {
         Step::Keep,
         Step::Down(four, four),
         Step::Around(four),
-        Step::Keep,
-        Step::Around(four),
-        Step::Around(four),
-        Step::Add,
         Step::Up(four, four),
         Step::Add,
-        Step::Around(four),
         Step::Around(four),
         Step::Up(four, two),
         Step::Add,

@@ -8,7 +8,6 @@
 
 mod draw;
 mod shape;
-mod stray;
 
 use super::optics::{Bench, Complex32, Optics};
 use super::panel::{Panel, Place};
@@ -78,11 +77,10 @@ pub fn culture(seed: u64) -> Option<Culture> {
     let depth_of_field = optics.wavelength_um / (optics.aperture * optics.aperture);
     let defocus_um = 0.6 * depth_of_field * normal(rng);
     let mut light = bench.image(&canvas.phase, defocus_um);
-    if chance(rng, 0.6) {
-        without_slow_part(&mut light, &bench, between(rng, 0.6, 1.0), scaled(rng, 0.7, 7.0) / diameter_um);
+    if chance(rng, 0.4) {
+        without_slow_part(&mut light, &bench, between(rng, 0.6, 1.0), between(rng, 0.7, 4.0) / diameter_um);
     }
-    let lit = stray::cast(&mut light, side, rng);
-    let noise = scaled(rng, 0.003, 0.04) as f32;
+    let noise = scaled(rng, 0.004, 0.05) as f32;
     let inner = MARGIN_PX..MARGIN_PX + SIDE_PX;
     let mut counts = Vec::with_capacity(SIDE_PX * SIDE_PX);
     let mut labels = Vec::with_capacity(SIDE_PX * SIDE_PX);
@@ -91,8 +89,7 @@ pub fn culture(seed: u64) -> Option<Culture> {
             let value = light.get(y * side + x).copied().unwrap_or(1.0);
             let deviate: f32 = StandardNormal.sample(rng);
             counts.push((BACKGROUND_COUNTS * (value + noise * value.sqrt() * deviate)).clamp(0.0, 65_535.0));
-            let is_lit = lit.as_ref().is_none_or(|stop| stop.lets_through(x, y));
-            labels.push(if is_lit { canvas.labels.get(y * side + x).copied().unwrap_or(0) } else { 0 });
+            labels.push(canvas.labels.get(y * side + x).copied().unwrap_or(0));
         }
     }
     let plane = Plane::new(SIDE_PX, SIDE_PX, counts, 65_535.0)?;

@@ -18,9 +18,9 @@ const PAGE_VIEW: View = View { diameter_px: PAGE_DIAMETER_PX, ..View::SHIPPED };
 /// Cells are shown up to this many times narrower or wider than hinted.
 const SCALES: f64 = 1.7;
 /// Two cells this near each other are close, page px ...
-const CLOSE_PX: usize = 3;
+const CLOSE_PX: usize = 2;
 /// ... and the pixels between them count this much more than others.
-const CLOSE_WEIGHT: f32 = 4.0;
+const CLOSE_WEIGHT: f32 = 3.0;
 
 /// The working picture and what is wanted for it.
 #[derive(Debug, Clone)]

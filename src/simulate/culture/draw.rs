@@ -1,7 +1,7 @@
 //! Where the cells of a culture lie and what phase they give.
 //!
 //! Where two cells meet, a pixel belongs to the one that is deeper there, and a groove or a ridge of a width drawn by chance
-//! runs between them: between most pairs a clear one, between some hardly any.
+//! runs between them.
 
 use super::super::optics::{Bench, Complex32};
 use super::shape::{Line, Shape};
@@ -30,7 +30,7 @@ impl Canvas {
 
     /// A random relief, fine or coarse, weak or strong.
     pub(super) fn substrate(&mut self, bench: &Bench, rng: &mut ChaCha8Rng) {
-        let strength = if chance(rng, 0.1) { scaled(rng, 0.03, 0.15) } else { scaled(rng, 0.002, 0.03) } as f32;
+        let strength = if chance(rng, 0.25) { scaled(rng, 0.03, 0.2) } else { scaled(rng, 0.002, 0.04) } as f32;
         let finest = scaled(rng, 0.15, 3.0);
         for (phase, value) in self.phase.iter_mut().zip(relief(self.side, self.pixel_um, bench, finest, rng)) {
             *phase += value * strength;
@@ -58,8 +58,8 @@ impl Canvas {
         let line = Line::draw(rng);
         let one = std::f64::consts::FRAC_PI_4 * DIAMETER_PX * DIAMETER_PX;
         let most = (self.side * self.side) as f64 / one;
-        let share = if line.is_sheet { between(rng, 0.2, 1.3) } else { scaled(rng, 0.1, 1.5) };
-        let wanted = if chance(rng, 0.03) { 0 } else { (most * share) as usize };
+        let share = if line.is_sheet { between(rng, 0.15, 1.3) } else { scaled(rng, 0.03, 1.5) };
+        let wanted = if chance(rng, 0.05) { 0 } else { (most * share) as usize };
         let clustered = chance(rng, if line.is_sheet { 0.8 } else { 0.5 });
         let mut shapes: Vec<Shape> = Vec::new();
         for _ in 0..wanted * 6 {
@@ -70,8 +70,8 @@ impl Canvas {
             let (mut x, mut y) = (side * rng.random::<f64>(), side * rng.random::<f64>());
             if clustered && !shapes.is_empty() && chance(rng, 0.7) {
                 let near = shapes.get(rng.random_range(0..shapes.len()));
-                let (from_x, from_y, radius) = near.map_or((x, y, 0.0), |shape| (shape.x, shape.y, shape.radius));
-                let (angle, far) = (TAU * rng.random::<f64>(), 2.0 * radius * between(rng, 0.65, 1.2));
+                let (from_x, from_y) = near.map_or((x, y), |shape| (shape.x, shape.y));
+                let (angle, far) = (TAU * rng.random::<f64>(), DIAMETER_PX * between(rng, 0.6, 1.2));
                 (x, y) = (from_x + far * angle.cos(), from_y + far * angle.sin());
             }
             let shape = Shape::draw(&line, x, y, rng);
@@ -96,18 +96,17 @@ impl Canvas {
     fn lay(&mut self, line: &Line, shapes: &[Shape], rng: &mut ChaCha8Rng) {
         let mut first = vec![f32::NEG_INFINITY; self.labels.len()];
         let mut second = vec![f32::NEG_INFINITY; self.labels.len()];
-        let mut other = vec![0_u16; self.labels.len()];
         for (shape, label) in shapes.iter().zip(1_u16..) {
             self.near((shape.x, shape.y), shape.reach(), |at, dx, dy, canvas| {
                 let depth = shape.depth(dx, dy) as f32;
                 if depth > first[at] {
-                    (second[at], other[at]) = (first[at], canvas.labels[at]);
+                    second[at] = first[at];
                     first[at] = depth;
                     if depth > 0.0 {
                         canvas.labels[at] = label;
                     }
                 } else if depth > second[at] {
-                    (second[at], other[at]) = (depth, label);
+                    second[at] = depth;
                 }
             });
         }
@@ -117,10 +116,9 @@ impl Canvas {
                 continue;
             };
             let place = ((at % self.side) as f64 - shape.x, (at / self.side) as f64 - shape.y);
-            let edge = (first[at] - second[at].max(-1.0)) / 2.0;
-            let gap = 2.0 * edge / groove;
-            let open = 1.0 - clearness(self.labels[at], other[at]) * line.groove_depth as f32 * (-gap * gap).exp();
-            self.phase[at] += open * shape.phase_rad(line, place, (first[at].into(), edge.into())) as f32;
+            let gap = (first[at] - second[at].max(-1.0)) / groove;
+            let open = 1.0 - line.groove_depth as f32 * (-gap * gap).exp();
+            self.phase[at] += open * shape.phase_rad(line, place, f64::from(first[at])) as f32;
         }
         for (shape, label) in shapes.iter().zip(1_u16..) {
             self.organelles(line, shape, label, rng);
@@ -137,8 +135,8 @@ impl Canvas {
             shape.y + radius * (along * root * sin + across * cos),
         );
         if !shape.is_round {
-            self.nucleus(line, shape, centre, label);
-            for _ in 0..rng.random_range(0..6_u32) {
+            self.disc(centre, radius * size, line.nucleus_rad, label);
+            for _ in 0..rng.random_range(0..5_u32) {
                 let spread = 0.4 * radius * size;
                 let at = (centre.0 + spread * normal(rng), centre.1 + spread * normal(rng));
                 self.blob(at, radius * between(rng, 0.05, 0.13), line.nucleolus_rad, label);
@@ -187,21 +185,16 @@ impl Canvas {
         }
     }
 
-    /// The nucleus of `shape`: an ellipse with a soft rim and an envelope.
-    fn nucleus(&mut self, line: &Line, shape: &Shape, at: (f64, f64), label: u16) {
-        let radius = shape.radius * shape.nucleus.2;
-        let (sin, cos) = shape.angle.sin_cos();
-        let root = shape.stretch.sqrt().sqrt();
-        self.near(at, 1.5 * radius * root, |index, dx, dy, canvas| {
+    /// A disc with a soft rim in the cell `label`.
+    fn disc(&mut self, at: (f64, f64), radius: f64, height: f64, label: u16) {
+        self.near(at, 1.5 * radius, |index, dx, dy, canvas| {
             if let (Some(phase), Some(&here)) = (canvas.phase.get_mut(index), canvas.labels.get(index))
                 && here == label
             {
-                let far = ((dx * cos + dy * sin) / root).hypot((dy * cos - dx * sin) * root) / radius - 1.0;
                 if let Some(nucleus) = canvas.nuclei.get_mut(index) {
-                    *nucleus |= far < 0.0;
+                    *nucleus |= dx.hypot(dy) < radius;
                 }
-                let envelope = line.envelope_rad * (-(far / 0.12).powi(2)).exp();
-                *phase += (line.nucleus_rad / (1.0 + (10.0 * far).exp()) + envelope) as f32;
+                *phase += (height / (1.0 + (10.0 * (dx.hypot(dy) / radius - 1.0)).exp())) as f32;
             }
         });
     }
@@ -232,13 +225,6 @@ impl Canvas {
             }
         }
     }
-}
-
-/// How clear the line between two cells is: from 0.1 to 1.3 of their line's usual one, mostly more than half.
-fn clearness(label: u16, other: u16) -> f32 {
-    let (low, high) = (u32::from(label.min(other)), u32::from(label.max(other)));
-    let mixed = (low.wrapping_mul(0x9e37_79b1) ^ high.wrapping_mul(0x85eb_ca77)).wrapping_mul(0xc2b2_ae3d);
-    0.1 + 1.2 * ((mixed >> 16) as f32 / 65_536.0).sqrt()
 }
 
 /// A random relief of deviation 1 with up to `finest` waves in a diameter.

@@ -7,7 +7,7 @@
 use super::{DIAMETER_PX, between, chance, normal, scaled};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
-use std::f64::consts::{PI, TAU};
+use std::f64::consts::TAU;
 
 /// What the cells of one culture have in common.
 #[derive(Debug)]
@@ -20,17 +20,13 @@ pub(super) struct Line {
     flat_rad: f64,
     dome_rad: f64,
     round_rad: f64,
-    /// Shape of round cells' thickness: 0.5 is a ball, less is flatter on top and steeper at the rim.
-    ball: f64,
-    /// Spread of the logarithm of phases among cells.
+    /// Spread of the logarithm of these among cells.
     thicknesses: f64,
     /// Share of cells, not round, whose dome is as thick as a round cell.
     raised: f64,
     /// Phase of ruffles, rad; 0 for a line that has none.
     ruffle_rad: f64,
-    /// Phase that nuclei add, and that their envelopes add, rad.
     pub(super) nucleus_rad: f64,
-    pub(super) envelope_rad: f64,
     pub(super) nucleolus_rad: f64,
     pub(super) granule_rad: f64,
     pub(super) granules: f64,
@@ -47,15 +43,13 @@ pub(super) struct Line {
     pub(super) grown: f64,
     /// Steepness of the rim: small is a cliff, 1 a lens.
     rim: f64,
-    /// Share of cells, not round, with corners.
-    cornered: f64,
 }
 
 impl Line {
     pub(super) fn draw(rng: &mut ChaCha8Rng) -> Self {
-        let kind = rng.random_range(0..11_u32);
+        let kind = rng.random_range(0..10_u32);
         let kinds = match kind {
-            0 | 10 => [0.85, 0.05, 0.05, 0.0],
+            0 => [0.85, 0.05, 0.05, 0.0],
             1 => [0.08, 0.6, 0.15, 0.0],
             2 => [0.08, 0.1, 0.7, 0.05],
             3..6 => [0.04, 0.04, 0.03, 0.02],
@@ -64,38 +58,27 @@ impl Line {
             _ => [0.25, 0.25, 0.25, 0.0],
         };
         let is_sheet = matches!(kind, 3..6);
-        // Most lines are thin: what is seen of them is edges, nucleoli and grain, and their middle is as light as the substrate.
-        let is_thin = chance(rng, 0.6);
-        let flat_rad = if is_thin { scaled(rng, 0.12, 0.8) } else { scaled(rng, 0.15, 1.6) };
-        let has_domes = chance(rng, if is_thin { 0.15 } else { 0.5 });
+        let flat_rad = scaled(rng, 0.15, 1.6);
         Self {
             kinds,
             is_sheet,
             flat_rad,
-            dome_rad: if has_domes {
-                scaled(rng, 0.8, 3.5)
-            } else {
-                flat_rad * between(rng, 0.0, if is_thin { 0.8 } else { 1.5 })
-            },
-            // A thin cell beside a ball of many times its phase could not be seen.
-            round_rad: if is_thin { flat_rad * scaled(rng, 1.5, 10.0) } else { scaled(rng, 1.5, 8.0) },
-            ball: between(rng, 0.2, 0.6),
+            dome_rad: if chance(rng, 0.4) { scaled(rng, 0.8, 3.5) } else { flat_rad * between(rng, 0.1, 1.5) },
+            round_rad: scaled(rng, 1.5, 8.0),
             thicknesses: between(rng, 0.0, 0.35),
             raised: if chance(rng, 0.4) { between(rng, 0.05, 0.5) } else { 0.02 },
             ruffle_rad: if chance(rng, if kind == 6 { 0.7 } else { 0.25 }) { scaled(rng, 0.3, 1.6) } else { 0.0 },
             nucleus_rad: flat_rad * between(rng, -0.4, 0.6),
-            envelope_rad: if chance(rng, 0.6) { flat_rad * between(rng, -0.4, 0.8) } else { 0.0 },
-            nucleolus_rad: between(rng, 0.1, 1.2),
-            granule_rad: scaled(rng, if is_thin { 0.1 } else { 0.04 }, 0.8),
+            nucleolus_rad: between(rng, 0.1, 0.8),
+            granule_rad: scaled(rng, 0.04, 0.6),
             granules: scaled(rng, 4.0, 90.0),
             bumps: between(rng, 0.02, 0.16),
-            sizes: between(rng, 0.08, 0.36),
+            sizes: between(rng, 0.08, 0.42),
             groove: scaled(rng, 0.02, 0.14),
-            groove_depth: if chance(rng, 0.25) { -between(rng, 0.3, 1.2) } else { between(rng, 0.4, 1.0) },
+            groove_depth: if chance(rng, 0.25) { -between(rng, 0.1, 0.6) } else { between(rng, 0.1, 0.9) },
             apart: if is_sheet || chance(rng, 0.6) { between(rng, 0.6, 1.0) } else { between(rng, 0.2, 0.6) },
             grown: if is_sheet || chance(rng, 0.2) { between(rng, 1.15, 1.6) } else { 1.0 },
-            rim: if is_thin { scaled(rng, 0.04, 0.4) } else { scaled(rng, 0.1, 0.8) },
-            cornered: if chance(rng, 0.5) { rng.random() } else { 0.0 },
+            rim: between(rng, 0.15, 0.8),
         }
     }
 }
@@ -107,14 +90,6 @@ struct Arm {
     length: f64,
     width: f64,
     bend: f64,
-}
-
-/// A corner of the body: where along the rim, how far it sticks out, in radii, and how wide it is, rad.
-#[derive(Debug)]
-struct Corner {
-    angle: f64,
-    height: f64,
-    width: f64,
 }
 
 /// A bumpy disc beside the body, in radii, and the bumps of its rim.
@@ -136,7 +111,6 @@ pub(super) struct Shape {
     pub(super) stretch: f64,
     pub(super) angle: f64,
     bumps: Vec<(f64, f64)>,
-    corners: Vec<Corner>,
     arms: Vec<Arm>,
     fan: Option<Fan>,
     pub(super) is_round: bool,
@@ -148,13 +122,6 @@ pub(super) struct Shape {
     dome: (f64, f64, f64),
     /// Where along the rim there are ruffles.
     ruffles: Vec<(f64, f64)>,
-}
-
-impl Corner {
-    fn sticks_out(&self, direction: f64) -> f64 {
-        let off = (direction - self.angle + PI).rem_euclid(TAU) - PI;
-        self.height * (-off.abs() / self.width).exp()
-    }
 }
 
 /// Waves round a circle: size falls with frequency.
@@ -195,20 +162,11 @@ impl Shape {
             width: between(rng, 0.12, 0.5),
             bend: 0.3 * normal(rng),
         };
-        let corner = |rng: &mut ChaCha8Rng| Corner {
-            angle: TAU * rng.random::<f64>(),
-            height: between(rng, 0.2, 1.1),
-            width: between(rng, 0.2, 0.6),
-        };
-        let corners = if !is_round && !has_fan && chance(rng, line.cornered) { rng.random_range(2..7_u32) } else { 0 };
-        if corners > 0 {
-            radius *= 0.85;
-        }
         let fan = |rng: &mut ChaCha8Rng| {
             let (angle, far) = (TAU * rng.random::<f64>(), between(rng, 0.2, 1.1));
             let bumpy = between(rng, 0.05, 0.25);
             let bumps = waves(rng, 2..14, bumpy);
-            Fan { x: far * angle.cos(), y: far * angle.sin(), radius: between(rng, 0.8, 1.9), bumps }
+            Fan { x: far * angle.cos(), y: far * angle.sin(), radius: between(rng, 0.8, 1.5), bumps }
         };
         let rad = if chance(rng, line.raised) { line.round_rad } else { line.dome_rad };
         let (dome_radius, dome_stretch) =
@@ -220,7 +178,6 @@ impl Shape {
             stretch,
             angle: TAU * rng.random::<f64>(),
             bumps: waves(rng, 2..7, bumpy),
-            corners: (0..corners).map(|_| corner(rng)).collect(),
             arms: (0..count).map(|_| arm(rng)).collect(),
             fan: has_fan.then(|| fan(rng)),
             is_round,
@@ -235,8 +192,7 @@ impl Shape {
     pub(super) fn reach(&self) -> f64 {
         let arms = self.arms.iter().fold(0.0_f64, |reach, arm| reach.max(arm.length + arm.width));
         let fan = self.fan.as_ref().map_or(0.0, |fan| fan.x.hypot(fan.y) + 1.6 * fan.radius);
-        let corners = self.corners.iter().map(|corner| corner.height).sum::<f64>();
-        self.radius * ((1.5 + corners) * self.stretch.sqrt()).max(arms + 0.2).max(fan)
+        self.radius * (1.5 * self.stretch.sqrt()).max(arms + 0.2).max(fan)
     }
 
     /// A place relative to the centre in radii, along and across the cell.
@@ -250,9 +206,7 @@ impl Shape {
         let (u, v) = self.within(dx, dy);
         let root = self.stretch.sqrt();
         let (a, b) = (u / root, v * root);
-        let direction = b.atan2(a);
-        let corners = self.corners.iter().map(|corner| corner.sticks_out(direction)).sum::<f64>();
-        let body = 1.0 - a.hypot(b) / ((1.0 + along(&self.bumps, 2, direction)).max(0.3) + corners);
+        let body = 1.0 - a.hypot(b) / (1.0 + along(&self.bumps, 2, b.atan2(a))).max(0.3);
         let body = self.fan.as_ref().map_or(body, |fan| {
             let (a, b) = ((u - fan.x) / fan.radius, (v - fan.y) / fan.radius);
             body.max(0.8 * (1.0 - a.hypot(b) / (1.0 + along(&fan.bumps, 2, b.atan2(a))).clamp(0.3, 1.6)))
@@ -270,13 +224,10 @@ impl Shape {
         })
     }
 
-    /// Phase of the cell at a place relative to the centre that lies `depth` below its rim and `edge` from where its
-    /// neighbours begin, rad.
-    pub(super) fn phase_rad(&self, line: &Line, (dx, dy): (f64, f64), (depth, edge): (f64, f64)) -> f64 {
+    /// Phase of the cell at a place relative to the centre that lies `depth` below its rim, rad.
+    pub(super) fn phase_rad(&self, line: &Line, (dx, dy): (f64, f64), depth: f64) -> f64 {
         if self.is_round {
-            // A ball flattened by its neighbours has no thickness where it meets them.
-            let depth = depth.min(edge);
-            return self.thickness * line.round_rad * (1.0 - (1.0 - depth).powi(2)).max(0.0).powf(line.ball);
+            return self.thickness * line.round_rad * (1.0 - (1.0 - depth).powi(2)).max(0.0).sqrt();
         }
         let flat = line.flat_rad * (depth / line.rim).min(1.0).powf(0.7);
         let (u, v) = self.within(dx, dy);
