@@ -214,14 +214,12 @@ fn of_the_feature(args: &Args, model: &Model, cells: &[CellMean]) -> anyhow::Res
 fn of_real_cells(model: &Model, feature: usize, (seen, inferences): (&[Seen], &[Inference])) -> anyhow::Result<()> {
     let facts = &model.bundle().facts;
     let towards_high = facts.discriminant.weights.get(feature - 1).map_or(1.0, |weight| weight.signum());
-    let (mean, variance) = (
-        facts.latent.mean.get(feature - 1).copied().unwrap_or(0.0),
-        facts.latent.covariance.get(feature - 1).and_then(|row| row.get(feature - 1)).copied().unwrap_or(1.0),
-    );
+    let mean = facts.latent.mean.get(feature - 1).copied().unwrap_or(0.0);
+    let sd = facts.latent.spreads().get(feature - 1).copied().unwrap_or(1.0);
     let mut by_cell: BTreeMap<CellKey, Vec<(f64, Hallmarks)>> = BTreeMap::new();
     for (seen, inference) in seen.iter().zip(inferences).filter(|it| it.1.withheld.is_none()) {
         let value = inference.latent.get(feature - 1).copied().map_or(0.0, f64::from);
-        let position = towards_high * (value - mean) / variance.sqrt().max(1e-6);
+        let position = towards_high * (value - mean) / sd;
         if let Some(hallmarks) = seen.measured {
             by_cell.entry(seen.cell).or_default().push((position, hallmarks));
         }

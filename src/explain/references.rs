@@ -55,9 +55,7 @@ impl Reference {
     pub fn new(name: &str, high: Option<bool>, crop: &Crop, latent: Latent, hallmarks: Option<Hallmarks>) -> Self {
         Self { name: name.replace([',', '\n', '\r'], " "), high, latent, thumbnail: thumbnail(crop), hallmarks }
     }
-}
 
-impl Reference {
     /// The thumbnail at a crop's size, every pixel sixteen times.
     pub fn picture(&self) -> Option<Crop> {
         const GROW: usize = CROP_SIDE_PX / THUMBNAIL_PX;
@@ -265,7 +263,7 @@ mod tests {
     fn cells_along_a_feature_differ_in_it_and_hardly_in_the_others() {
         let mut cells = cells(12);
         for (index, cell) in cells.iter_mut().enumerate() {
-            // Feature 3 runs from 0 to 11; in the others every second cell is far away.
+            // Feature 3 runs from 0 to 5, each value twice; in the others every second cell is far away.
             cell.latent = [if index % 2 == 0 { 0.0 } else { 50.0 }; LATENT_LEN];
             cell.latent[2] = (index / 2) as f32;
         }

@@ -195,12 +195,9 @@ pub struct Rise {
 impl Rise {
     /// The slopes along pictures that lie `towards_high` standard deviations towards "high".
     pub fn along(pictures: &[(f64, Hallmarks)]) -> Self {
-        let positions: Vec<f64> = pictures.iter().map(|it| it.0).collect();
-        let slope = |of: fn(&Hallmarks) -> f64| {
-            let values: Vec<f64> = pictures.iter().map(|it| of(&it.1)).collect();
-            super::hallmarks::slope(&positions, &values).map(|it| it.per_unit)
-        };
-        Self { protrusion_um: slope(|it| it.protrusion_total_um), scattering: slope(|it| it.scattering) }
+        let Trend { protrusion_um, scattering, .. } = Trend::over(pictures);
+        let per_unit = |slope: Slope| slope.per_unit;
+        Self { protrusion_um: protrusion_um.map(per_unit), scattering: scattering.map(per_unit) }
     }
 }
 

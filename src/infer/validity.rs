@@ -64,6 +64,14 @@ pub struct LatentStatistics {
     pub covariance: Vec<Vec<f64>>,
 }
 
+impl LatentStatistics {
+    /// Standard deviation of every feature over the training set; 1 where it does not vary.
+    pub fn spreads(&self) -> Vec<f64> {
+        let variances = self.covariance.iter().enumerate().map(|(index, row)| row.get(index).copied().unwrap_or(0.0));
+        variances.map(|variance| if variance > 0.0 { variance.sqrt() } else { 1.0 }).collect()
+    }
+}
+
 /// Measures how far a descriptor is from the training set.
 #[derive(Debug, Clone)]
 pub struct Domain {

@@ -9,7 +9,7 @@ use crate::explain::references::{self, Reference};
 use crate::explain::strip;
 use crate::explain::traverse::{Shift, traverse};
 use crate::infer::bundle::Facts;
-use crate::infer::{LATENT_LEN, Latent, Model, settings_for};
+use crate::infer::{Latent, Model, settings_for};
 use crate::serve::explanation::{Asked, Explain, Explanation, ExplanationFault, FeatureOfCell, KinOfCell, ShiftOfCell};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,21 +33,26 @@ pub fn door(folder: PathBuf) -> Explain {
 /// What explanations are made from.
 struct Loaded {
     model: Model,
-    /// None where the bundle has none, or has some that belong to another bundle: then their row is left out.
+    /// Empty where the bundle has none, or has some that belong to another bundle: then their row is left out.
     references: Vec<Reference>,
 }
 
 fn load<'a>(loaded: &'a mut Option<Loaded>, folder: &Path) -> Result<&'a mut Loaded, ExplanationFault> {
-    if loaded.is_none() {
-        let model = Model::load(&settings_for(folder))
-            .map_err(|error| ExplanationFault::Failed { code: error.code(), why: super::chain(&error) })?;
-        let references = references::read(folder, &model.bundle().identity).unwrap_or_else(|error| {
-            tracing::warn!(code = error.code(), error = super::chain(&error), "explanations without reference cells");
-            Vec::new()
-        });
-        return Ok(loaded.insert(Loaded { model, references }));
-    }
-    loaded.as_mut().ok_or(ExplanationFault::Off)
+    let ready = match loaded.take() {
+        Some(ready) => ready,
+        None => open(folder)?,
+    };
+    Ok(loaded.insert(ready))
+}
+
+fn open(folder: &Path) -> Result<Loaded, ExplanationFault> {
+    let model = Model::load(&settings_for(folder))
+        .map_err(|error| ExplanationFault::Failed { code: error.code(), why: super::chain(&error) })?;
+    let references = references::read(folder, &model.bundle().identity).unwrap_or_else(|error| {
+        tracing::warn!(code = error.code(), error = super::chain(&error), "explanations without reference cells");
+        Vec::new()
+    });
+    Ok(Loaded { model, references })
 }
 
 fn explain(loaded: &mut Loaded, asked: &Asked) -> Result<Explanation, ExplanationFault> {
@@ -57,17 +62,18 @@ fn explain(loaded: &mut Loaded, asked: &Asked) -> Result<Explanation, Explanatio
     }
     let failed = |code: &'static str, why: String| ExplanationFault::Failed { code, why };
     let latent: Latent = asked.latent.as_slice().try_into().map_err(|_length| ExplanationFault::NotScored)?;
-    let features = strongest(&model.bundle().facts, &latent);
-    let (driving, sd) = match features.first() {
-        Some(first) => (first.feature, spread(&model.bundle().facts, first.feature)),
-        None => return Err(failed("no_feature", "the bundle ranks no feature".to_owned())),
+    let spreads = model.bundle().facts.latent.spreads();
+    let features = strongest(&model.bundle().facts, &latent, &spreads);
+    let Some(driving) = features.first().map(|first| first.feature) else {
+        return Err(failed("no_feature", "the bundle ranks no feature".to_owned()));
     };
+    let sd = spreads.get(driving.saturating_sub(1)).copied().unwrap_or(1.0);
     // The decoder's axis is the feature as it is; the page speaks in standard deviations.
     let moves = SHIFTS_SD.map(|shift| shift * sd);
     let found =
         traverse(model, &latent, driving, &moves).map_err(|error| failed(error.code(), super::chain(&error)))?;
     let (brighter, gain) = strip::stretched(found.iter().map(|shift| &shift.brighter));
-    let along = references::along(references, &latent, (driving, &SHIFTS_SD), &spreads(&model.bundle().facts));
+    let along = references::along(references, &latent, (driving, &SHIFTS_SD), &spreads);
     let blank = Crop::new(vec![1.0; CROP_SIDE_PX * CROP_SIDE_PX]);
     let kin: Vec<Crop> = along.iter().filter_map(|it| it.map_or(blank.clone(), |it| it.0.picture())).collect();
     let mut rows: Vec<Vec<&Crop>> = vec![found.iter().map(|shift| &shift.picture).collect(), brighter.iter().collect()];
@@ -91,18 +97,13 @@ fn of_kin(place: usize, (cell, shift_sd): (&Reference, f64)) -> KinOfCell {
     }
 }
 
-/// Standard deviations of all features over the training set.
-fn spreads(facts: &Facts) -> Vec<f64> {
-    (1..=LATENT_LEN).map(|feature| spread(facts, feature)).collect()
-}
-
 fn of_shift(shift_sd: f64, shift: &Shift) -> ShiftOfCell {
     ShiftOfCell { shift_sd, score: shift.score }
 }
 
 /// The features that go most strongly with the score, and what each adds to this cell's logit: the discriminant is linear, so
 /// the logit is that of the training set's mean plus the sum of `weight * (value - mean)` over all features.
-fn strongest(facts: &Facts, latent: &Latent) -> Vec<FeatureOfCell> {
+fn strongest(facts: &Facts, latent: &Latent, spreads: &[f64]) -> Vec<FeatureOfCell> {
     let named = rank(facts).into_iter().take(FEATURES);
     named
         .filter_map(|drive| {
@@ -111,18 +112,11 @@ fn strongest(facts: &Facts, latent: &Latent) -> Vec<FeatureOfCell> {
             Some(FeatureOfCell {
                 feature: drive.feature,
                 correlation: drive.correlation,
-                value_sd: away / spread(facts, drive.feature),
+                value_sd: away / spreads.get(index)?,
                 adds_logit: facts.discriminant.weights.get(index)? * away,
             })
         })
         .collect()
-}
-
-/// Standard deviation of a feature (1..=56) over the training set; 1 where it does not vary.
-fn spread(facts: &Facts, feature: usize) -> f64 {
-    let index = feature.saturating_sub(1);
-    let variance = facts.latent.covariance.get(index).and_then(|row| row.get(index)).copied().unwrap_or_default();
-    if variance > 0.0 { variance.sqrt() } else { 1.0 }
 }
 
 #[cfg(test)]

@@ -218,8 +218,7 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
     write_crop(&args.out, "difference.png", &difference(&cell_crop, &reconstruction.picture)?)?;
     let latent = reconstruction.inference.latent;
 
-    let sd: Vec<f64> =
-        facts.latent.covariance.iter().enumerate().filter_map(|(i, row)| Some(row.get(i)?.max(0.0).sqrt())).collect();
+    let sd = facts.latent.spreads();
     let references = references::read(&known.infer.bundle, &model.bundle().identity)?;
     let nearest = nearest_cells(&args.out, &references, &latent, &sd)?;
 
@@ -311,7 +310,7 @@ fn real_cells(
         kin.push(KinPicture { file, name: cell.name.clone(), high: cell.high, shift, hallmarks: cell.hallmarks });
     }
     let index = feature.wrapping_sub(1);
-    let own_sd = sd.get(index).copied().unwrap_or(1.0).max(1e-6);
+    let own_sd = sd.get(index).copied().unwrap_or(1.0);
     let place = |cell: &Reference| Some(towards_high * f64::from(*cell.latent.get(index)?) / own_sd);
     let measured: Vec<(f64, Hallmarks)> =
         references.iter().filter_map(|cell| Some((place(cell)?, cell.hallmarks?))).collect();
