@@ -13,16 +13,16 @@ use super::working::WorkingPicture;
 /// Inside is what is more likely inside than outside.
 const INSIDE_LOGIT: f32 = 0.0;
 /// The shipped network is shy at rims: where it gives one half, outlines run some tenths of a um inside the true ones. Its cells end at
-/// this logit (0.4 instead of 0.5).
-const SHIPPED_RIM_LOGIT: f32 = -0.4;
+/// this logit (0.31 instead of 0.5): of -0.4, -0.8 and -1.1 the one that parts PSC, U373 and `LIVECell` best from their ground.
+const SHIPPED_RIM_LOGIT: f32 = -0.8;
 /// A hill that rises less than this above the pass to its neighbour is part of it; depths are 0..1.
-const PROMINENCE: f32 = 0.2;
+const PROMINENCE: f32 = 0.15;
 /// Smoothing of the depth before hills are counted, px.
 const SMOOTHING_PX: f32 = 1.6;
 /// Smoothing looks no further than this, px.
 const MARGIN_PX: usize = 5;
-/// A cell's deepest point is believed to lie at least this deep.
-const SHALLOWEST: f32 = 0.25;
+/// A cell's deepest point is believed to lie at least this deep; what the network half believes on empty ground stays below.
+const SHALLOWEST: f32 = 0.5;
 /// Cells smaller than this share of the hinted cell's area are debris.
 const SMALLEST_SHARE: f32 = 0.25;
 /// Holes up to this share of the hinted cell's area belong to the cell around them.
