@@ -33,12 +33,8 @@ fn main() -> Outcome<()> {
     let paper = root.path().join("paper");
     run(cytowatch().args(["model", "untrained", "--width", "64", "--downsample", "1"]).arg(&paper))?;
     latency(&root.path().join("latency"), &film, &compact)?;
-    for (name, bundle, frames) in [("compact", &compact, FRAMES), ("the paper's width, random weights", &paper, 10)] {
-        throughput(
-            &root.path().join(name.replace([' ', ','], "-")),
-            film.get(..frames).unwrap_or(&film),
-            (name, bundle),
-        )?;
+    for (name, bundle) in [("compact", &compact), ("the paper's width, random weights", &paper)] {
+        throughput(&root.path().join(name.replace([' ', ','], "-")), &film, (name, bundle))?;
     }
     Ok(())
 }
@@ -145,7 +141,7 @@ fn until(what: &str, mut holds: impl FnMut() -> Outcome<bool>) -> Outcome<()> {
         if began.elapsed() > Duration::from_mins(10) {
             return Err(format!("waited in vain for {what}").into());
         }
-        pause(Duration::from_millis(20));
+        pause(Duration::from_millis(250));
     }
     Ok(())
 }
@@ -184,14 +180,16 @@ fn latency(root: &Path, film: &[PathBuf], bundle: &Path) -> Outcome<()> {
 fn throughput(root: &Path, film: &[PathBuf], (name, bundle): (&str, &Path)) -> Outcome<()> {
     fs::create_dir_all(root)?;
     let site = Site::start(root, bundle)?;
-    let began = Instant::now();
+    let began = unix_ms();
     for frame in film {
         let name = frame.file_name().ok_or("a frame without a name")?;
         // A link appears whole and at once, as a file renamed into place does.
         fs::hard_link(frame, site.folder.join(name))?;
     }
     until("all frames", || Ok(site.committed()?.len() == film.len()))?;
-    let took = began.elapsed().as_secs_f64();
+    // By the daemon's own note of the last commit: asking often enough to see it would take the daemon's cores.
+    let last = site.committed()?.into_values().max().ok_or("nothing committed")?;
+    let took = (last - began) as f64 / 1e3;
     let cells = site.scored()?;
     let through = cells as f64 / took;
     let stages = stages(&Site::page(root)?)?;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Fits the limits of the shipped bundle to the network that finds cells, renews what hangs on the bundle's hash, and prints what the
+# Fits the limits of the shipped bundle, and what changes of state are read from, to the network that finds cells, renews what hangs on the bundle's hash, and prints what the
 # guard withholds then: of good cells on days that nothing was fitted on, and of everything on which no score may be shown. To be run
 # whenever models/cells is another one.
 #
@@ -15,6 +15,7 @@ work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
 
 "$cytowatch" model fit-guard models/compact
+"$cytowatch" model fit-state models/compact
 crops=$data/openlch_crops
 if [ -f "$crops/labels.csv" ]; then
     tr -d '\r' <"$crops/labels.csv" | awk -F, '$4 == "high" || $4 == "low" { print $3 "," $4 }' | sort -u >"$work/labels.csv"

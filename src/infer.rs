@@ -27,6 +27,7 @@ pub mod onnx;
 pub mod onnx_graph;
 pub mod pictures;
 pub mod runtime;
+pub mod state;
 pub mod surroundings;
 pub mod texture;
 pub mod untrained;

@@ -40,6 +40,7 @@ pub mod report;
 #[cfg(feature = "learn")]
 pub mod sketch;
 pub mod split;
+pub mod state;
 pub mod strange;
 #[cfg(feature = "learn")]
 pub mod trainer;

@@ -3,9 +3,10 @@
 use super::say;
 use super::stored::{self, ScoredBy, StoredArgs};
 use super::table::Table;
+use crate::infer::state::StateReading;
 use crate::sample::dynamics::{Dynamics, LogitAt, fit, follow};
 use crate::store;
-use crate::store::series::{TrackSeries, for_each_track};
+use crate::store::series::{self, TrackSeries, for_each_track};
 use anyhow::{Context as _, ensure};
 
 /// Tracks shorter than this many scored frames are left out: a stay of half an hour on either side does not fit in.
@@ -36,7 +37,7 @@ pub struct Args {
     pub stored: StoredArgs,
 }
 
-/// A track's place and its logits over time.
+/// A track's place and what its state is read from over time.
 struct Followed {
     sample: String,
     fov: String,
@@ -55,10 +56,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let readers = store::open_read_only(&database).await?;
         let session = stored::session(&readers, &args.session).await?;
         let bundle = args.scored_by.bundle(&readers).await?;
+        let reading = series::state_reading(&readers, bundle.bundle_id).await?;
         let mut tracks: Vec<Followed> = Vec::new();
         for_each_track(&readers, bundle.bundle_id, Some(session), &mut |series| {
             if series.points.len() >= FEWEST_FRAMES {
-                tracks.push(followed(series, args.interval_min));
+                tracks.push(followed(series, &reading, args.interval_min));
             }
         })
         .await?;
@@ -90,7 +92,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn followed(series: TrackSeries, interval_min: f64) -> Followed {
+fn followed(series: TrackSeries, reading: &StateReading, interval_min: f64) -> Followed {
     let known: Option<Vec<i64>> = series.points.iter().map(|point| point.acquired_unix_ms).collect();
     let began = known.as_ref().and_then(|times| times.first().copied());
     let minute = |time_index: i64, acquired: Option<i64>| match (began, acquired) {
@@ -98,6 +100,9 @@ fn followed(series: TrackSeries, interval_min: f64) -> Followed {
         _ => time_index as f64 * interval_min,
     };
     let frames = series.points.iter();
-    let frames = frames.map(|it| LogitAt { minute: minute(it.time_index, it.acquired_unix_ms), logit: it.logit });
+    let frames = frames.map(|it| LogitAt {
+        minute: minute(it.time_index, it.acquired_unix_ms),
+        logit: reading.read(it.logit, &it.hallmarks),
+    });
     Followed { frames: frames.collect(), sample: series.sample, fov: series.fov, track_number: series.track_number }
 }

@@ -1,9 +1,13 @@
 //! `cytowatch evaluate changes`: changes of state against the simulator's known events.
 
 use super::say;
-use crate::evaluate::changes::{FilmPlan, Judged, SHORTEST_STAY_MIN, TOLERANCE_MIN, judge, of_hallmarks, of_model};
+use crate::evaluate::changes::{
+    FilmPlan, FollowedCell, Judged, SHORTEST_STAY_MIN, TOLERANCE_MIN, judge, of_hallmarks, of_model,
+};
 use crate::evaluate::detector::Detector;
+use crate::infer::state::StateReading;
 use crate::infer::{EngineChoice, InferSettings, Model};
+use crate::learn::state::{self, SeenFrame};
 use crate::sample::call::Side;
 use crate::sample::film::Filmed;
 use anyhow::Context as _;
@@ -40,7 +44,7 @@ pub struct Args {
     /// Folder of the network that finds cells, `auto` or `none`; by default as the daemon has it.
     #[arg(long, default_value = "auto")]
     pub finder: PathBuf,
-    /// File for the rendered films, a line of JSON a track: `frames` (minute, logit), `events` (minute, to high).
+    /// File for the rendered films, a line of JSON a track: `frames` (minute, what its state is read from), `events` (minute, to high).
     #[arg(long, requires = "bundle")]
     pub films: Option<PathBuf>,
     /// Changes less sure than this are not reported, 0 to 1.
@@ -71,12 +75,27 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         panel: args.seed,
     };
     let detector = Detector::open(&args.finder, &settings)?;
-    let films = of_model(&mut model, &detector, plan, &mut |done| tracing::info!(done, of = args.fields, "fields"))?;
+    let cells = of_model(&mut model, &detector, plan, &mut |done| tracing::info!(done, of = args.fields, "fields"))?;
+    let reading = model.bundle().facts.state;
+    let films = |reading: &StateReading| cells.iter().filter_map(|it| it.film(reading)).collect::<Vec<Filmed>>();
+    let name = format!("{} {}, end to end", model.bundle().name, model.bundle().version);
+    let seen: Vec<Vec<SeenFrame>> = cells.iter().map(FollowedCell::seen).filter(|it| !it.is_empty()).collect();
+    say(&format!(
+        "{name}: within a cell, over 20 min, what is read goes with the true efficiency by a correlation of {:.3} (the logit alone: {:.3})",
+        state::follows(&reading.unwrap_or_default(), &seen),
+        state::follows(&StateReading::default(), &seen)
+    ))?;
+    if reading.is_some() {
+        print(
+            &format!("{name}, by the logit alone"),
+            &judge(&films(&StateReading::default()), args.least_confidence)?,
+        )?;
+    }
+    let films = films(&reading.unwrap_or_default());
     if let Some(path) = &args.films {
         let lines: Vec<String> = films.iter().map(line).collect();
         std::fs::write(path, lines.join("\n") + "\n").with_context(|| format!("write {}", path.display()))?;
     }
-    let name = format!("{} {}, end to end", model.bundle().name, model.bundle().version);
     print(&name, &judge(&films, args.least_confidence)?)
 }
 

@@ -4,11 +4,13 @@ mod discriminant;
 
 use super::say;
 use crate::cells::{DetectSettings, FrameVerdict};
+use crate::evaluate::changes::{self, FilmPlan, FollowedCell};
 use crate::evaluate::detector::Detector;
 use crate::infer::architecture::AutoencoderSpec;
 use crate::infer::bundle::{self, Bundle, ValidityLimits};
 use crate::infer::{EngineChoice, InferSettings, Model, untrained};
 use crate::learn::guard::{self, FrameSeen, FramesPlan};
+use crate::learn::state::{self, SeenFrame};
 use crate::settings::Settings;
 use crate::units::PixelSize;
 use anyhow::Context as _;
@@ -16,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// Seeds of the panels that limits are fitted on: other tumours and days than those that networks are trained and measured on.
 pub(super) const GUARD_PANELS: [u64; 8] = [31, 32, 33, 34, 35, 36, 37, 38];
+
+/// The films that the reading of a cell's state is fitted on.
+pub(super) const STATE_FILMS: FilmPlan = FilmPlan { panel: 41, fields: 48, minutes: 300, interval_min: 2 };
 
 /// Which model a command uses.
 #[derive(Debug, Clone, clap::Args)]
@@ -95,6 +100,25 @@ pub enum Command {
         #[arg(long, default_value = "auto")]
         finder: PathBuf,
     },
+    /// Fit anew what changes of state are read from (the score and both hallmarks, `docs/calls.md`), on simulated films in which
+    /// cells are found, described and followed as the daemon does it, and store it in the bundle. Everything else stays as it is; the
+    /// bundle's hash changes. To be run again whenever the network that finds cells is another one.
+    FitState {
+        /// The bundle's folder.
+        bundle: PathBuf,
+        /// Seed of the simulated panel: another one than `evaluate changes` judges on.
+        #[arg(long, default_value_t = STATE_FILMS.panel)]
+        panel: u64,
+        /// Fields of view, evenly over the panel's days and tumours.
+        #[arg(long, default_value_t = STATE_FILMS.fields)]
+        fields: usize,
+        /// Length of the films, min.
+        #[arg(long, default_value_t = STATE_FILMS.minutes)]
+        minutes: usize,
+        /// Folder of the network that finds cells, `auto` or `none`.
+        #[arg(long, default_value = "auto")]
+        finder: PathBuf,
+    },
     /// Fit the discriminant anew on simulated cells that the bundle's own networks describe, measure it on another panel, and store
     /// both, as `train` does after training. The networks and limits stay as they are; the bundle's hash changes.
     FitDiscriminant(discriminant::Args),
@@ -135,6 +159,10 @@ pub fn run(command: &Command) -> anyhow::Result<()> {
                 &panels.iter().map(plan).collect::<Vec<_>>(),
                 &Detector::open(finder, &InferSettings::default())?,
             )
+        }
+        Command::FitState { bundle, panel, fields, minutes, finder } => {
+            let plan = FilmPlan { panel: *panel, fields: *fields, minutes: *minutes, ..STATE_FILMS };
+            fit_state(bundle, plan, &Detector::open(finder, &InferSettings::default())?)
         }
         Command::FitDiscriminant(args) => discriminant::run(args),
         Command::Untrained { bundle, width, downsample, seed } => {
@@ -183,6 +211,22 @@ pub(super) fn fit_guard(folder: &Path, plans: &[FramesPlan], detector: &Detector
     old_and_new("distance of the descriptor", before.distance_limit, limits.distance_limit)?;
     old_and_new("distance of the look", look(before), look(&limits))?;
     old_and_new("reconstruction", before.reconstruction_limit, limits.reconstruction_limit)?;
+    Ok(())
+}
+
+/// Fits what changes of state are read from on rendered films and stores it in the bundle in `folder`.
+///
+/// # Errors
+/// When the films hold too few cells, or the bundle cannot be read or written.
+pub(super) fn fit_state(folder: &Path, plan: FilmPlan, detector: &Detector) -> anyhow::Result<()> {
+    let mut model = Model::load(&InferSettings { bundle: folder.to_owned(), ..InferSettings::default() })?;
+    let told = &mut |done| tracing::info!(done, of = plan.fields, "fields");
+    let cells = changes::of_model(&mut model, detector, plan, told)?;
+    let seen: Vec<Vec<SeenFrame>> = cells.iter().map(FollowedCell::seen).filter(|it| !it.is_empty()).collect();
+    let reading =
+        state::fit(&seen).context("the films hold too few cells to fit what changes of state are read from")?;
+    bundle::set_state(folder, reading)?;
+    say(&format!("state     {reading:?}, fitted on {} cells", seen.len()))?;
     Ok(())
 }
 

@@ -6,11 +6,13 @@
 //! so that what is measured is the whole way with one bundle.
 
 use super::detector::Detector;
-use crate::cells::{Cell, Crop, DetectSettings};
+use crate::cells::{Cell, Crop, DetectSettings, Shape};
 use crate::frame;
 use crate::id::TimeIndex;
 use crate::infer::Model;
+use crate::infer::state::StateReading;
 use crate::learn::discriminant::{self, FitError, Linear, Priors};
+use crate::learn::state::SeenFrame;
 use crate::sample::call::Side;
 use crate::sample::dynamics::{self, Dynamics, LogitAt, follow};
 use crate::sample::film::{Filmed, Matched};
@@ -202,14 +204,25 @@ pub struct FilmPlan {
 }
 
 /// One found cell of a track: what the model said, and the truth beneath it.
+#[derive(Debug, Clone)]
 struct Sight {
     minute: f64,
+    /// Its score, where that counts.
     logit: Option<f64>,
-    /// The true cell, how much of its change has happened, and where the change leads.
-    truth: Option<(u32, Option<f64>, Side)>,
+    shape: Shape,
+    truth: Option<CellTruth>,
 }
 
-/// Films of rendered cells that were found by `detector`, described by `model` and followed as the daemon does it. `progress` is told after
+/// A followed cell of rendered films.
+#[derive(Debug, Clone)]
+pub struct FollowedCell {
+    /// In time order, until the cell divides or dies.
+    sights: Vec<Sight>,
+    /// The true cell that most of the track lies on.
+    owner: u32,
+}
+
+/// Rendered cells that were found by `detector`, described by `model` and followed as the daemon does it. `progress` is told after
 /// every field.
 ///
 /// # Errors
@@ -219,10 +232,10 @@ pub fn of_model(
     detector: &Detector,
     plan: FilmPlan,
     progress: &mut dyn FnMut(usize),
-) -> anyhow::Result<Vec<Filmed>> {
+) -> anyhow::Result<Vec<FollowedCell>> {
     let panel = Panel::new(plan.panel);
     let pairs = panel.pairs();
-    let mut films = Vec::new();
+    let mut cells = Vec::new();
     for field in 0..plan.fields {
         let Some(&(day, tumour)) = pairs.get(field * pairs.len() / plan.fields.max(1) % pairs.len().max(1)) else {
             break;
@@ -239,10 +252,10 @@ pub fn of_model(
         let Some((mut settings, seed)) = panel.field(place, &base) else { continue };
         settings.efficiency.transition_share = CHANGING_SHARE;
         let tracks = tracks_of(model, detector, Scene::new(settings, seed), plan)?;
-        films.extend(tracks.into_values().filter_map(|sights| film_of(&sights)));
+        cells.extend(tracks.into_values().filter_map(FollowedCell::new));
         progress(field + 1);
     }
-    Ok(films)
+    Ok(cells)
 }
 
 fn tracks_of(
@@ -280,7 +293,7 @@ fn tracks_of(
             for (cell, link) in found.iter().zip(links) {
                 let inference = if cell.crop.is_some() { said.next() } else { None };
                 let logit = inference.filter(|it| it.withheld.is_none()).map(|it| it.logit);
-                let sight = Sight { minute, logit, truth: truth_beneath(cell, &truth) };
+                let sight = Sight { minute, logit, shape: cell.shape, truth: truth_beneath(cell, &truth).cloned() };
                 tracks.entry(link.number).or_default().push(sight);
             }
         }
@@ -288,40 +301,114 @@ fn tracks_of(
     Ok(tracks)
 }
 
-fn truth_beneath(cell: &Cell, truth: &[CellTruth]) -> Option<(u32, Option<f64>, Side)> {
+fn truth_beneath<'a>(cell: &Cell, truth: &'a [CellTruth]) -> Option<&'a CellTruth> {
     let near = truth.iter().map(|it| (it.centroid.distance_px(cell.centroid), it)).filter(|it| it.0 <= NEAR_PX);
-    let (_, it) = near.min_by(|a, b| a.0.total_cmp(&b.0))?;
-    // The shift has not begun at a share of 0; its sign is then that towards the other side.
-    let moved = it.traits.efficiency - it.resting_efficiency;
-    let towards = if moved == 0.0 { -it.resting_efficiency } else { moved };
-    Some((it.id, it.transition_share, side_of(towards)))
+    near.min_by(|a, b| a.0.total_cmp(&b.0)).map(|it| it.1)
 }
 
-/// The film of a track with the event of the cell that most of it lies on; `None` for tracks that are too short or nobody's.
-fn film_of(sights: &[Sight]) -> Option<Filmed> {
-    let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
-    for (cell, _, _) in sights.iter().filter_map(|it| it.truth) {
-        *votes.entry(cell).or_default() += 1;
+impl FollowedCell {
+    /// `None` for a track that is nobody's.
+    fn new(mut sights: Vec<Sight>) -> Option<Self> {
+        let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
+        for truth in sights.iter().filter_map(|it| it.truth.as_ref()) {
+            *votes.entry(truth.id).or_default() += 1;
+        }
+        let (owner, _) = votes.into_iter().max_by_key(|it| it.1)?;
+        // What a cell does that divides or is dead is no change between the two states.
+        let ended = |it: &Sight| {
+            it.truth.as_ref().is_some_and(|it| it.id == owner && matches!(it.kind, Kind::Dividing | Kind::Dead))
+        };
+        let lived = sights.iter().position(ended).unwrap_or(sights.len());
+        sights.truncate(lived);
+        Some(Self { sights, owner })
     }
-    let (owner, _) = votes.into_iter().max_by_key(|it| it.1)?;
-    let own: Vec<(f64, f64, Side)> = (sights.iter())
-        .filter_map(|it| {
-            let (_, share, side) = it.truth.filter(|truth| truth.0 == owner)?;
-            Some((it.minute, share?, side))
-        })
-        .collect();
-    let crossing = own.windows(2).find_map(|pair| match pair {
-        [before, after] if before.1 < 0.5 && after.1 >= 0.5 => Some((f64::midpoint(before.0, after.0), after.2)),
-        _ => None,
-    });
-    let frames: Vec<LogitAt> =
-        sights.iter().filter_map(|it| Some(LogitAt { minute: it.minute, logit: it.logit? })).collect();
-    (frames.len() >= FEWEST_FRAMES).then(|| filmed(frames, crossing))
+
+    /// The true cell in its frames.
+    fn truths(&self) -> impl Iterator<Item = (&Sight, &CellTruth)> {
+        self.sights
+            .iter()
+            .filter_map(|it| it.truth.as_ref().filter(|truth| truth.id == self.owner).map(|truth| (it, truth)))
+    }
+
+    /// Its film, read by `reading`, with the event of the true cell; `None` for tracks that are too short.
+    pub fn film(&self, reading: &StateReading) -> Option<Filmed> {
+        let own: Vec<(f64, f64, Side)> = (self.truths())
+            .filter_map(|(sight, truth)| {
+                // The shift has not begun at a share of 0; its sign is then that towards the other side.
+                let moved = truth.traits.efficiency - truth.resting_efficiency;
+                let towards = if moved == 0.0 { -truth.resting_efficiency } else { moved };
+                Some((sight.minute, truth.transition_share?, side_of(towards)))
+            })
+            .collect();
+        let crossing = own.windows(2).find_map(|pair| match pair {
+            [before, after] if before.1 < 0.5 && after.1 >= 0.5 => Some((f64::midpoint(before.0, after.0), after.2)),
+            _ => None,
+        });
+        let read = |it: &Sight| Some(LogitAt { minute: it.minute, logit: reading.read(it.logit?, &it.shape) });
+        let frames: Vec<LogitAt> = self.sights.iter().filter_map(read).collect();
+        (frames.len() >= FEWEST_FRAMES).then(|| filmed(frames, crossing))
+    }
+
+    /// The frames whose score counts and whose true efficiency is known, to fit a reading on; empty for tracks that are too short.
+    pub fn seen(&self) -> Vec<SeenFrame> {
+        let seen = self.truths().filter_map(|(sight, truth)| {
+            let (minute, shape, efficiency) = (sight.minute, sight.shape, truth.traits.efficiency);
+            Some(SeenFrame { minute, logit: sight.logit?, shape, efficiency })
+        });
+        let seen: Vec<SeenFrame> = seen.collect();
+        if seen.len() < FEWEST_FRAMES { Vec::new() } else { seen }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::units::PointPx;
+
+    /// A cell whose efficiency goes from 1 to -0.5 in the middle of its film, seen every other minute.
+    fn followed(kind_at: impl Fn(usize) -> Kind) -> Option<FollowedCell> {
+        let sight = |frame: usize| {
+            let share = if frame < 60 { 0.0 } else { 1.0 };
+            let truth = CellTruth {
+                id: 7,
+                parent: None,
+                centroid: PointPx { x: 0.0, y: 0.0 },
+                area_px: 1000,
+                touches_border: false,
+                kind: kind_at(frame),
+                traits: Traits::exactly(1.0 - 1.5 * share),
+                resting_efficiency: 1.0,
+                transition_share: Some(share),
+                protrusion_count: 0,
+                protrusion_total_um: 0.0,
+                protrusion_longest_um: 0.0,
+                granularity_rad: 0.0,
+            };
+            let shape = Shape { scattering: 3.0, ..Shape::default() };
+            Sight { minute: 2.0 * frame as f64, logit: (frame % 10 != 0).then_some(0.4), shape, truth: Some(truth) }
+        };
+        FollowedCell::new((0..120).map(sight).collect())
+    }
+
+    #[test]
+    fn a_film_holds_what_is_read_of_its_scored_frames_and_the_true_change() {
+        let reading = StateReading::new([2.0, 0.0, 0.0, 0.0, 1.0], 0.0);
+        let film = followed(|_| Kind::Spread).unwrap().film(&reading).unwrap();
+        assert_eq!(film.frames.len(), 108);
+        assert!((film.frames[0].logit - (0.8 + 4_f64.ln())).abs() < 1e-12);
+        assert_eq!(film.events, [(119.0, Side::Low)]);
+    }
+
+    #[test]
+    fn a_film_ends_when_the_cell_dies() {
+        let film = |dies: usize| {
+            let cell = followed(|frame| if frame < dies { Kind::Round } else { Kind::Dead }).unwrap();
+            (cell.film(&StateReading::default()), cell.seen().len())
+        };
+        let (long, seen) = film(100);
+        assert_eq!((long.unwrap().frames.len(), seen), (90, 90));
+        assert_eq!(film(20), (None, 0));
+    }
 
     #[test]
     fn changes_of_the_simulators_cells_are_found_from_their_true_hallmarks() {

@@ -22,6 +22,7 @@ pub use rdf::{Author, Citation};
 
 use super::discriminant::Discriminant;
 use super::npy::{self, Tensor};
+use super::state::StateReading;
 use super::{InferError, LATENT_LEN, Latent};
 use crate::cells::{CROP_SIDE_PX, Crop};
 use rdf::{Config, FileDescription, Rdf};
@@ -241,6 +242,17 @@ pub fn set_limits(folder: &Path, limits: &ValidityLimits) -> Result<(), InferErr
         let Some((before, now)) = before.distance_limit.zip(limits.distance_limit) else { return card };
         let named = |limit: f64| format!("training set than {limit:.2} (Mahalanobis");
         card.replace(&named(before), &named(now))
+    })
+}
+
+/// Replaces what changes of state are read from in the bundle in `folder`. Everything else stays, and the bundle's identity changes.
+///
+/// # Errors
+/// As [`set_limits`].
+pub fn set_state(folder: &Path, reading: StateReading) -> Result<(), InferError> {
+    revise(folder, |rdf, card| {
+        rdf.config.cytowatch.state = Some(reading);
+        card
     })
 }
 

@@ -54,6 +54,7 @@ pub fn write_bundle(folder: &Path, spec: AutoencoderSpec, seed: u64) -> Result<(
             weights: (0..LATENT_LEN).map(|_| spread * normal(&mut random)).collect(),
             bias: 0.0,
         },
+        state: None,
         validity: ValidityLimits::default(),
         training: Training {
             data: "none: random weights, for tests only".to_owned(),

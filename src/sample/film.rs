@@ -45,7 +45,7 @@ impl Default for Film {
 }
 
 /// A simulated track and its truth.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Filmed {
     /// The frames that were scored.
     pub frames: Vec<LogitAt>,

@@ -5,10 +5,11 @@
 
 use super::problem::Problem;
 use crate::id::{BundleId, SessionId, TrackId};
+use crate::infer::state::StateReading;
 use crate::sample::dynamics::{Dynamics, FitError, LogitAt, Transition, fit, follow};
 use crate::status::monotonic_now;
 use crate::store::query::{self, LogitOfTrack};
-use crate::store::{Readers, StoreError};
+use crate::store::{Readers, StoreError, series};
 use serde::Serialize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -95,7 +96,7 @@ impl Courses {
             self.measure(readers, session, bundle).await?;
         }
         Ok(match self.known(session, bundle) {
-            Some((Ok(dynamics), _)) => course(&dynamics, &logits),
+            Some((Ok(dynamics), _)) => course(&dynamics, &series::state_reading(readers, bundle).await?, &logits),
             Some((Err(reason), _)) => TrackCourse { reason: Some(reason), ..TrackCourse::default() },
             None => {
                 let reason = Some("the session is being measured, look again in a minute".to_owned());
@@ -138,26 +139,27 @@ async fn frames_to_measure(
     let long = query::long_tracks(readers, bundle, session, FEWEST_FRAMES).await?;
     let frames: i64 = long.iter().map(|track| track.scored_count).sum();
     let every = usize::try_from(frames / MOST_FRAMES + 1).unwrap_or(1);
+    let reading = series::state_reading(readers, bundle).await?;
     let mut tracks = Vec::new();
     for track in long.iter().step_by(every) {
-        tracks.push(in_minutes(&query::logits_of_track(readers, bundle, track.track_id).await?).0);
+        tracks.push(in_minutes(&query::logits_of_track(readers, bundle, track.track_id).await?, &reading).0);
     }
     Ok(tracks)
 }
 
-/// The frames with their minutes, and whether those had to be assumed.
-fn in_minutes(logits: &[LogitOfTrack]) -> (Vec<LogitAt>, bool) {
+/// What the state is read from with its minutes, and whether those had to be assumed.
+fn in_minutes(logits: &[LogitOfTrack], reading: &StateReading) -> (Vec<LogitAt>, bool) {
     let known = logits.iter().all(|frame| frame.acquired_unix_ms.is_some());
     let began = logits.first().and_then(|frame| frame.acquired_unix_ms).unwrap_or(0);
     let minute = |frame: &LogitOfTrack| match frame.acquired_unix_ms {
         Some(at) if known => (at - began) as f64 / 60_000.0,
         _ => frame.time_index as f64 * USUAL_INTERVAL_MIN,
     };
-    (logits.iter().map(|frame| LogitAt { minute: minute(frame), logit: frame.logit }).collect(), !known)
+    (logits.iter().map(|frame| LogitAt { minute: minute(frame), logit: frame.read(reading) }).collect(), !known)
 }
 
-fn course(dynamics: &Dynamics, logits: &[LogitOfTrack]) -> TrackCourse {
-    let (frames, minutes_assumed) = in_minutes(logits);
+fn course(dynamics: &Dynamics, reading: &StateReading, logits: &[LogitOfTrack]) -> TrackCourse {
+    let (frames, minutes_assumed) = in_minutes(logits, reading);
     let course = follow(dynamics, &frames);
     let time_index_at = |minute: f64| {
         let after = frames.iter().position(|frame| frame.minute >= minute);
@@ -183,17 +185,29 @@ fn course(dynamics: &Dynamics, logits: &[LogitOfTrack]) -> TrackCourse {
 mod tests {
     use super::*;
 
+    fn frame(time_index: i64, acquired_unix_ms: Option<i64>, logit: f64) -> LogitOfTrack {
+        LogitOfTrack {
+            time_index,
+            acquired_unix_ms,
+            logit,
+            protrusion_count: 2,
+            protrusion_total_um: 9.0,
+            protrusion_longest_um: 6.0,
+            scattering: 4.0,
+        }
+    }
+
     #[test]
     fn a_lasting_change_is_found_where_it_happened() {
         let logits: Vec<LogitOfTrack> = (0..200)
             .map(|time_index| {
                 let level = if time_index < 90 { -1.5 } else { 1.5 };
                 let noise = 0.4 * f64::from((time_index * 7919 % 101) as i32 - 50) / 50.0;
-                LogitOfTrack { time_index, acquired_unix_ms: Some(1_000 + time_index * 60_000), logit: level + noise }
+                frame(time_index, Some(1_000 + time_index * 60_000), level + noise)
             })
             .collect();
         let dynamics = Dynamics { low_logit: -1.5, high_logit: 1.5, ..Dynamics::default() };
-        let found = course(&dynamics, &logits);
+        let found = course(&dynamics, &StateReading::default(), &logits);
         assert!(!found.minutes_assumed);
         assert_eq!(found.frames.len(), 200);
         assert_eq!(found.changes.len(), 1, "{:?}", found.changes);
@@ -203,8 +217,8 @@ mod tests {
 
     #[test]
     fn without_times_a_minute_per_time_point_is_taken_and_said() {
-        let logits = [3, 5].map(|time_index| LogitOfTrack { time_index, acquired_unix_ms: None, logit: 0.0 });
-        let (frames, assumed) = in_minutes(&logits);
+        let logits = [3, 5].map(|time_index| frame(time_index, None, 0.0));
+        let (frames, assumed) = in_minutes(&logits, &StateReading::default());
         assert!(assumed && (frames[1].minute - frames[0].minute - 2.0).abs() < 1e-12);
     }
 }

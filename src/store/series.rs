@@ -5,7 +5,9 @@
 use super::query::statements;
 use super::record::latent_from_bytes;
 use super::{StoreError, doing};
+use crate::cells::Shape;
 use crate::id::{BundleId, SessionId};
+use crate::infer::state::StateReading;
 use crate::infer::{LATENT_LEN, Latent};
 use crate::sample::drift::{DayDrift, DayFacts, DriftLimits, FovLatents, TrackOfDay, TrainingSet, course};
 use sqlx::Row as _;
@@ -18,7 +20,8 @@ statements! {
         SELECT sessions.instrument, sessions.name AS session, samples.name AS sample, fields_of_view.name AS fov,
             tracks.track_id, tracks.number AS track_number, frames.time_index, frames.acquired_unix_ms,
             date(coalesce(frames.acquired_unix_ms, frames.first_seen_unix_ms) / 1000, 'unixepoch') AS day,
-            inferences.latent, inferences.logit
+            inferences.latent, inferences.logit,
+            cells.protrusion_count, cells.protrusion_total_um, cells.protrusion_longest_um, cells.scattering
         FROM sessions
         JOIN fields_of_view ON fields_of_view.session_id = sessions.session_id
         JOIN samples ON samples.sample_id = fields_of_view.sample_id
@@ -53,6 +56,8 @@ pub struct SeriesPoint {
     pub latent: Latent,
     /// Discriminant before the sigmoid.
     pub logit: f64,
+    /// The two hallmarks on its outline; the shape's other figures are 0.
+    pub hallmarks: Shape,
 }
 
 /// One track with the frames whose score counts.
@@ -144,7 +149,38 @@ fn point(row: &SqliteRow) -> Result<SeriesPoint, StoreError> {
     let (time_index, acquired_unix_ms, day, blob, logit) = read().map_err(doing("read a score"))?;
     let latent = latent_from_bytes(&blob)
         .ok_or_else(|| StoreError::Unreadable { what: format!("a descriptor of {} bytes", blob.len()) })?;
-    Ok(SeriesPoint { time_index, acquired_unix_ms, day, latent, logit })
+    let hallmarks = hallmarks(row).map_err(doing("read a cell's hallmarks"))?;
+    Ok(SeriesPoint { time_index, acquired_unix_ms, day, latent, logit, hallmarks })
+}
+
+fn hallmarks(row: &SqliteRow) -> Result<Shape, sqlx::Error> {
+    Ok(Shape {
+        protrusion_count: row.try_get(11)?,
+        protrusion_total_um: row.try_get(12)?,
+        protrusion_longest_um: row.try_get(13)?,
+        scattering: row.try_get(14)?,
+        ..Shape::default()
+    })
+}
+
+/// What is stored of a bundle's training set; `None` for bundles of which nothing is.
+async fn training_set(readers: &SqlitePool, bundle: BundleId) -> Result<Option<TrainingSet>, StoreError> {
+    let stored: Option<String> = sqlx::query_scalar(TRAINING)
+        .bind(bundle.0)
+        .fetch_optional(readers)
+        .await
+        .map(Option::flatten)
+        .map_err(doing("look up a training set"))?;
+    let unreadable = |error: serde_json::Error| StoreError::Unreadable { what: format!("a training set: {error}") };
+    stored.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()
+}
+
+/// What changes of state are read from with a bundle.
+///
+/// # Errors
+/// When the database cannot be read, or holds a training set that is none.
+pub async fn state_reading(readers: &SqlitePool, bundle: BundleId) -> Result<StateReading, StoreError> {
+    Ok(training_set(readers, bundle).await?.and_then(|it| it.state).unwrap_or_default())
 }
 
 /// Whether each day of each instrument is like the training set of `bundle` and the days before.
@@ -159,15 +195,7 @@ pub async fn drift(
     bundle: BundleId,
     reference_sample: Option<&str>,
 ) -> Result<Vec<DayDrift>, StoreError> {
-    let stored: Option<String> = sqlx::query_scalar(TRAINING)
-        .bind(bundle.0)
-        .fetch_optional(readers)
-        .await
-        .map(Option::flatten)
-        .map_err(doing("look up a training set"))?;
-    let unreadable = |error: serde_json::Error| StoreError::Unreadable { what: format!("a training set: {error}") };
-    let training: Option<TrainingSet> =
-        stored.map(|text| serde_json::from_str(&text).map_err(unreadable)).transpose()?;
+    let training = training_set(readers, bundle).await?;
     let days = days(readers, bundle, reference_sample).await?;
     Ok(course(&days, training.as_ref(), reference_sample.is_some(), &DriftLimits::default()))
 }
@@ -234,4 +262,27 @@ fn add_light(days: &mut BTreeMap<(String, String), DayFacts>, row: &SqliteRow) -
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn a_bundles_state_reading_is_kept_and_bundles_without_one_are_read_by_the_logit() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("cytowatch.db")).await.unwrap();
+        let bundle = store.register_bundle("abc", "a model", "1.0.0", 0).await.unwrap();
+        let reading = || async { state_reading(store.readers(), bundle).await.unwrap() };
+        assert_eq!(reading().await, StateReading::default());
+        // As it was stored before there were readings.
+        store.keep_training(bundle, r#"{"mean": [0.0], "sd": [1.0], "weights": [0.5]}"#).await.unwrap();
+        assert_eq!(reading().await, StateReading::default());
+        let fitted = StateReading::new([0.5, 0.1, -0.2, 0.3, 0.4], -1.0);
+        let training = TrainingSet { mean: vec![0.0], sd: vec![1.0], weights: vec![0.5], state: Some(fitted) };
+        store.keep_training(bundle, &serde_json::to_string(&training).unwrap()).await.unwrap();
+        assert_eq!(reading().await, fitted);
+        store.close().await;
+    }
 }

@@ -65,6 +65,7 @@ pub(super) fn write(
         crop: CropRule { pixel_size_um: pixel_size.um(), ..CropRule::default() },
         latent: statistics,
         discriminant: rule.clone().into_bundle().context("the discriminant is not on 56 features")?,
+        state: None,
         validity,
         training: Training {
             data: data(args),
@@ -111,7 +112,9 @@ pub(super) fn write(
     if is_simulated(args) {
         let plan = |panel: &u64| FramesPlan { panel: *panel, fovs: GUARD_FOVS, time_points: 2, stride: 60 };
         let plans: Vec<FramesPlan> = model::GUARD_PANELS.iter().map(plan).collect();
-        model::fit_guard(&args.out, &plans, &Detector::open(Path::new(FINDER), &InferSettings::default())?)?;
+        let detector = Detector::open(Path::new(FINDER), &InferSettings::default())?;
+        model::fit_guard(&args.out, &plans, &detector)?;
+        model::fit_state(&args.out, model::STATE_FILMS, &detector)?;
     }
     say(&format!("bundle    {}", args.out.display()))?;
     say(&format!("picture   {}", picture.display()))?;

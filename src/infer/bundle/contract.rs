@@ -27,6 +27,9 @@ pub(super) fn check_facts(facts: &Facts) -> Result<(), InferError> {
     if !facts.discriminant.is_sound() {
         return wrong("discriminant must have 56 finite weights and a finite bias");
     }
+    if facts.state.is_some_and(|it| !it.is_sound()) {
+        return wrong("the weights of state must be finite");
+    }
     if facts.measured.iter().any(|m| !(m.low <= m.value && m.value <= m.high)) {
         return wrong("measured values must lie inside their intervals");
     }

@@ -5,6 +5,7 @@
 use super::super::appearance::AppearanceLimits;
 use super::super::architecture::AutoencoderSpec;
 use super::super::discriminant::Discriminant;
+use super::super::state::StateReading;
 use super::super::surroundings::SurroundingsLimits;
 use super::super::validity::LatentStatistics;
 use crate::cells::CROP_SIDE_PX;
@@ -26,6 +27,9 @@ pub struct Facts {
     pub latent: LatentStatistics,
     /// The discriminant on the raw descriptor.
     pub discriminant: Discriminant,
+    /// What changes of state are read from; without it, from the logit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateReading>,
     /// Beyond these a score is withheld.
     #[serde(default)]
     pub validity: ValidityLimits,

@@ -4,6 +4,7 @@ use super::{Alignment, DayFacts, DriftLimits, DriftReport, Moments, Yardstick, c
 use crate::infer::LATENT_LEN;
 use crate::infer::bundle::Facts;
 use crate::infer::discriminant::score;
+use crate::infer::state::StateReading;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,9 @@ pub struct TrainingSet {
     pub sd: Vec<f64>,
     /// The discriminant's weight per feature, 56.
     pub weights: Vec<f64>,
+    /// What changes of state are read from; absent where the bundle says nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateReading>,
 }
 
 impl TrainingSet {
@@ -29,6 +33,7 @@ impl TrainingSet {
             mean: facts.latent.mean.clone(),
             sd: variances.map(|it| it.max(0.0).sqrt()).collect(),
             weights: facts.discriminant.weights.clone(),
+            state: facts.state,
         }
     }
 

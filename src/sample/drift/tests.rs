@@ -34,7 +34,7 @@ fn training_set() -> Yardstick {
 fn training() -> TrainingSet {
     let mut weights = vec![0.0; LATENT_LEN];
     weights[11] = 1.0;
-    TrainingSet { mean: vec![0.0; LATENT_LEN], sd: vec![1.0; LATENT_LEN], weights }
+    TrainingSet { mean: vec![0.0; LATENT_LEN], sd: vec![1.0; LATENT_LEN], weights, state: None }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! What changes of state are computed from: the logits of one track, and which tracks are long enough to measure by.
 
 use super::statements;
+use crate::cells::Shape;
 use crate::id::{BundleId, SessionId, TrackId};
+use crate::infer::state::StateReading;
 use crate::store::{StoreError, doing};
 use serde::Serialize;
 use sqlx::FromRow;
@@ -10,7 +12,8 @@ use sqlx::sqlite::SqlitePool;
 statements! {
     /// Withheld scores are left out.
     LOGITS = "
-        SELECT frames.time_index, frames.acquired_unix_ms, inferences.logit
+        SELECT frames.time_index, frames.acquired_unix_ms, inferences.logit,
+            cells.protrusion_count, cells.protrusion_total_um, cells.protrusion_longest_um, cells.scattering
         FROM cells
         JOIN frames ON frames.frame_id = cells.frame_id
         JOIN inferences ON inferences.cell_id = cells.cell_id AND inferences.bundle_id = ?2
@@ -37,6 +40,28 @@ pub struct LogitOfTrack {
     pub acquired_unix_ms: Option<i64>,
     /// The discriminant before the sigmoid.
     pub logit: f64,
+    /// Protrusions on its outline.
+    pub protrusion_count: u32,
+    /// Their summed length, um.
+    pub protrusion_total_um: f64,
+    /// The longest, um.
+    pub protrusion_longest_um: f64,
+    /// Bright, fine-grained light, um2.
+    pub scattering: f64,
+}
+
+impl LogitOfTrack {
+    /// What its state is read from.
+    pub fn read(&self, reading: &StateReading) -> f64 {
+        let hallmarks = Shape {
+            protrusion_count: self.protrusion_count,
+            protrusion_total_um: self.protrusion_total_um,
+            protrusion_longest_um: self.protrusion_longest_um,
+            scattering: self.scattering,
+            ..Shape::default()
+        };
+        reading.read(self.logit, &hallmarks)
+    }
 }
 
 /// A track and how many of its frames count.
