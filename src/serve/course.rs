@@ -31,7 +31,7 @@ const USUAL_INTERVAL_MIN: f64 = 1.0;
 pub struct CourseFrame {
     /// When, as the instrument counts.
     pub time_index: i64,
-    /// Score without the frame's noise, 0..1.
+    /// What the state is read from without the frame's noise, on the score's scale, 0..1.
     pub smoothed_score: f64,
 }
 
