@@ -19,6 +19,8 @@ pub mod bundle;
 pub mod calibrated;
 #[cfg(feature = "learn")]
 pub mod checkpoint;
+#[cfg(feature = "learn")]
+mod composed;
 pub mod dataset;
 pub mod discriminant;
 pub mod evaluate;
@@ -36,6 +38,8 @@ pub mod lbp;
 mod operations;
 #[cfg(feature = "learn")]
 pub mod parameters;
+#[cfg(feature = "learn")]
+pub mod processor;
 pub mod report;
 #[cfg(feature = "learn")]
 pub mod sketch;

@@ -83,6 +83,9 @@ pub struct Args {
     /// Stop after so many epochs without gain on held-out cells.
     #[arg(long, default_value_t = 8)]
     pub patience: usize,
+    /// Where the network is trained. On a graphics card two trainings agree in their losses, not in their last bits.
+    #[arg(long, value_enum, default_value_t)]
+    pub processor: ProcessorChoice,
     /// Seed of weights, order and noise.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
@@ -110,6 +113,18 @@ pub struct Args {
     /// Go on from the checkpoint; settings must be those it was begun with, epochs and patience may grow.
     #[arg(long)]
     pub resume: bool,
+}
+
+/// Where a network is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum ProcessorChoice {
+    /// A graphics card, when there is one and this cytowatch was built with the feature `gpu`; else the CPU.
+    #[default]
+    Auto,
+    /// The CPU: the same settings give the same bits.
+    Cpu,
+    /// A graphics processor, also one that a driver only imitates; refused when there is none.
+    Gpu,
 }
 
 /// Trains and writes the bundle.

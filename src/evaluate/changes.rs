@@ -385,7 +385,12 @@ mod tests {
                 granularity_rad: 0.0,
             };
             let shape = Shape { scattering: 3.0, ..Shape::default() };
-            Sight { minute: 2.0 * frame as f64, logit: (frame % 10 != 0).then_some(0.4), shape, truth: Some(truth) }
+            Sight {
+                minute: 2.0 * frame as f64,
+                logit: (!frame.is_multiple_of(10)).then_some(0.4),
+                shape,
+                truth: Some(truth),
+            }
         };
         FollowedCell::new((0..120).map(sight).collect())
     }

@@ -1,13 +1,14 @@
-//! The adversarial autoencoder of method.md 6, trained on the CPU through burn.
+//! The adversarial autoencoder of method.md 6, trained through burn on a [`Processor`].
 //!
 //! Takes batches of pictures in 0..=1, gives losses step by step and, at any time, descriptors, reconstructions and the
-//! [`EncoderWeights`] and [`DecoderWeights`] that the ONNX graphs are written from. Promises: the same seed, pictures and
-//! order give the same numbers, and a network read back from its checkpoint goes on as if it had never stopped.
+//! [`EncoderWeights`] and [`DecoderWeights`] that the ONNX graphs are written from. Promises: on the CPU the same seed, pictures
+//! and order give the same numbers, and a network read back from its checkpoint goes on as if it had never stopped.
 //!
 //! Maps are kept `[batch, height, width, channels]`; kernels accordingly `[row, column, in, out]` flattened.
 
 use super::operations::{cross_entropy, gather, norm, scatter};
 use super::parameters::{Parameters, Start, generator};
+use super::processor::Processor;
 use crate::infer::LATENT_LEN;
 use crate::infer::architecture::{AutoencoderSpec, FEATURE_SIDE_PX, KERNEL_TAPS};
 use crate::infer::texture::{READ, Readout};
@@ -39,6 +40,8 @@ pub struct Autoencoder {
     pub(super) tied: Option<Readout>,
     /// One per batch norm: the encoder's, the descriptor's, the decoder's.
     pub(super) running: Vec<Moments>,
+    /// Where its steps are computed; no part of what is trained.
+    processor: Processor,
 }
 
 /// What a step pulls at.
@@ -84,6 +87,7 @@ pub struct Batch<'a> {
 struct Leaves {
     all: Vec<Tensor<1>>,
     next: usize,
+    device: Device,
 }
 
 impl Leaves {
@@ -92,12 +96,16 @@ impl Leaves {
             let tensor = Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device);
             if trained { tensor.require_grad() } else { tensor }
         };
-        Self { all: parameters.list().iter().map(|parameter| leaf(&parameter.values)).collect(), next: 0 }
+        Self {
+            all: parameters.list().iter().map(|parameter| leaf(&parameter.values)).collect(),
+            next: 0,
+            device: device.clone(),
+        }
     }
 
     fn vector(&mut self, len: usize) -> Tensor<1> {
         self.next += 1;
-        self.all.get(self.next - 1).cloned().unwrap_or_else(|| Tensor::zeros([len], &Device::flex()))
+        self.all.get(self.next - 1).cloned().unwrap_or_else(|| Tensor::zeros([len], &self.device))
     }
 
     fn matrix(&mut self, rows: usize, columns: usize) -> Tensor<2> {
@@ -172,13 +180,19 @@ impl Autoencoder {
         let mut head = Parameters::default();
         linear(&mut head, "label", LATENT_LEN, 1, &mut rng);
         let running = channels.iter().map(|n| Moments { mean: vec![0.0; *n], variance: vec![1.0; *n] }).collect();
-        Self { spec, halves, adversary, head, tied: None, running }
+        Self { spec, halves, adversary, head, tied: None, running, processor: Processor::cpu() }
     }
 
     /// The same network with its first features read from the grain.
     #[must_use]
     pub fn tied_to(self, readout: Option<Readout>) -> Self {
         Self { tied: readout, ..self }
+    }
+
+    /// The same network, trained on `processor` from here on.
+    #[must_use]
+    pub fn on(self, processor: Processor) -> Self {
+        Self { processor, ..self }
     }
 
     /// How the first features are read from the grain, where they are.
@@ -221,7 +235,7 @@ impl Autoencoder {
     /// Both gradients are taken with the weights as they were before the step.
     pub fn step(&mut self, batch: Batch<'_>, settings: StepSettings) -> Losses {
         let Batch { pictures, noise, labels, tied } = batch;
-        let device = Device::flex().autodiff();
+        let device = self.processor.device().clone().autodiff();
         let side = self.spec.working_side_px();
         let batch = pictures.len() / (side * side);
         let mut moments = Vec::new();
@@ -270,7 +284,7 @@ impl Autoencoder {
 
     /// Moves the running moments towards this batch's, without training.
     pub fn observe(&mut self, pictures: &[f32], tied: &[f32], momentum: f32) {
-        let device = Device::flex();
+        let device = self.processor.device().clone();
         let side = self.spec.working_side_px();
         let batch = pictures.len() / (side * side);
         let mut moments = Vec::new();

@@ -2,8 +2,9 @@
 //!
 //! burn's own convolution and batch norm would do; on a CPU they cost several times more passes over memory than these.
 //! Each operation here is one node of burn's graph whose forward and backward run the [`kernels`](super::kernels); the
-//! matrix products between them stay burn's.
+//! matrix products between them stay burn's. Tensors on a graphics processor go through [`composed`](super::composed) instead.
 
+use super::composed;
 use super::kernels::{self, Norm};
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -210,14 +211,25 @@ impl<C: CheckpointStrategy> Layers for Autodiff<Flex, C> {
     }
 }
 
+/// Whether a tensor of this device lies where the kernels can read it; devices are the same with and without gradients.
+fn has_kernels(device: &Device) -> bool {
+    *device == Device::flex()
+}
+
 /// `[b, h, w, c]` to `[b * h/2 * w/2, 16 c]`: the patches that a 4 x 4 convolution of stride 2 multiplies.
 pub(super) fn gather(picture: Tensor<4>) -> Tensor<2> {
+    if !has_kernels(&picture.device()) {
+        return composed::gather(picture);
+    }
     let shape = picture.dims();
     Tensor::from_dispatch(<Dispatch as Layers>::gather(picture.into_dispatch(), shape))
 }
 
 /// `[b * h/2 * w/2, 16 c]` added up to the picture of `shape`.
 pub(super) fn scatter(patches: Tensor<2>, shape: [usize; 4]) -> Tensor<4> {
+    if !has_kernels(&patches.device()) {
+        return composed::scatter(patches, shape);
+    }
     Tensor::from_dispatch(<Dispatch as Layers>::scatter(patches.into_dispatch(), shape))
 }
 
@@ -228,6 +240,9 @@ pub(super) fn norm(
     bias: Tensor<1>,
     slope: Tensor<1>,
 ) -> (Tensor<2>, Tensor<1>, Tensor<1>) {
+    if !has_kernels(&values.device()) {
+        return composed::norm(values, gain, bias, slope);
+    }
     let normed = <Dispatch as Layers>::norm(
         values.into_dispatch(),
         gain.into_dispatch(),
@@ -240,6 +255,9 @@ pub(super) fn norm(
 
 /// Mean binary cross-entropy of the logits' sigmoid against constant targets of the same shape.
 pub(super) fn cross_entropy<const D: usize>(logits: Tensor<D>, targets: Tensor<D>) -> Tensor<1> {
+    if !has_kernels(&logits.device()) {
+        return composed::cross_entropy(logits, targets);
+    }
     Tensor::from_dispatch(<Dispatch as Layers>::cross_entropy(logits.into_dispatch(), targets.into_dispatch()))
 }
 

@@ -17,6 +17,8 @@ const STRIDE_MIN: f64 = 10.0;
 const RIDGE: f64 = 1e-3;
 /// Spread that every term is believed to have within cells, at least: one that never moves gets no weight for its rounding.
 const LEAST_SPREAD: f64 = 0.01;
+/// Spread of the efficiency within cells, below which nothing changes but the last bits.
+const LEAST_CHANGE: f64 = 1e-3;
 /// Fewest cells to fit on.
 const FEWEST_CELLS: usize = 20;
 
@@ -49,6 +51,9 @@ pub fn fit(cells: &[Vec<SeenFrame>]) -> Option<StateReading> {
     }
     let windows: Vec<(Terms, f64)> = cells.iter().flat_map(|cell| within(cell)).collect();
     let count = windows.len().max(1) as f64;
+    if windows.iter().map(|it| it.1 * it.1).sum::<f64>() / count < LEAST_CHANGE * LEAST_CHANGE {
+        return None;
+    }
     let squares = windows.iter().map(|it| it.0.component_mul(&it.0)).sum::<Terms>();
     let spread = squares.map(|sum| (sum / count).sqrt().max(LEAST_SPREAD));
     let mut square = SMatrix::<f64, { StateReading::TERMS }, { StateReading::TERMS }>::identity() * RIDGE;
@@ -65,7 +70,7 @@ pub fn fit(cells: &[Vec<SeenFrame>]) -> Option<StateReading> {
     let (mean, spread) = moments(means.iter().map(|it| it.dot(&weights)));
     let scale = logit_spread / spread;
     let reading = StateReading::new((weights * scale).into(), logit_mean - mean * scale);
-    (reading.is_sound() && weights.norm() > 0.0).then_some(reading)
+    reading.is_sound().then_some(reading)
 }
 
 /// How far what is read follows the efficiency within `cells`: the correlation of both over windows, each less its mean over the film.
@@ -121,7 +126,7 @@ mod tests {
             let rests = noise(number);
             (0..120)
                 .map(|frame| {
-                    let efficiency = rests + if number % 2 == 0 && frame >= 60 { 1.5 } else { 0.0 };
+                    let efficiency = rests + if number.is_multiple_of(2) && frame >= 60 { 1.5 } else { 0.0 };
                     SeenFrame {
                         minute: 2.0 * frame as f64,
                         logit: 0.3 * efficiency + 3.0 * noise(7 * number + frame / 12),

@@ -1,12 +1,13 @@
 //! Training: epochs over shuffled pictures, judged on held-out cells after each, stopped when they no longer gain.
 //!
 //! Takes an [`Autoencoder`] and pictures split by physical cell; gives the network of the best epoch and the history.
-//! Promises: the same settings, seed and pictures give the same network, in one go or resumed from any checkpoint.
+//! Promises: on the CPU the same settings, seed and pictures give the same network, in one go or resumed from any checkpoint.
 
 use super::autoencoder::{Autoencoder, Batch, Losses, StepSettings};
 use super::checkpoint;
 use super::dataset::Pictures;
 use super::parameters::generator;
+use super::processor::Processor;
 use crate::infer::LATENT_LEN;
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
@@ -106,6 +107,12 @@ impl State {
     /// Before the first epoch.
     pub fn new(net: Autoencoder) -> Self {
         Self { best: net.clone(), net, history: Vec::new() }
+    }
+
+    /// The same, trained on `processor` from here on.
+    #[must_use]
+    pub fn on(self, processor: &Processor) -> Self {
+        Self { net: self.net.on(processor.clone()), best: self.best.on(processor.clone()), ..self }
     }
 
     /// Epochs since the held-out loss was last its lowest.

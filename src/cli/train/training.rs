@@ -1,13 +1,13 @@
 //! What `cytowatch train` does when it was built to train.
 
-use super::Args;
-use super::{finish, stored};
+use super::{Args, ProcessorChoice, finish, stored};
 use crate::cli::say;
 use crate::infer::architecture::AutoencoderSpec;
 use crate::learn::autoencoder::{Autoencoder, Losses};
 use crate::learn::checkpoint;
 use crate::learn::dataset::{Origin, PanelPlan, Pictures, labels};
 use crate::learn::guides;
+use crate::learn::processor::{Processor, Wanted};
 use crate::learn::split;
 use crate::learn::trainer::{self, Material, State, TrainSettings};
 use crate::units::PixelSize;
@@ -27,6 +27,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         "panel {} is trained on: measure on another (--test-panel)",
         args.test_panel
     );
+    let processor = Processor::choose(match args.processor {
+        ProcessorChoice::Auto => Wanted::Auto,
+        ProcessorChoice::Cpu => Wanted::Cpu,
+        ProcessorChoice::Gpu => Wanted::Gpu,
+    })?;
     let began = Instant::now();
     let (pictures, pixel_size) = pictures(args, spec)?;
     say(&format!("pictures  {} in {:.0} s", pictures.len(), began.elapsed().as_secs_f64()))?;
@@ -49,6 +54,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         }
         State::new(Autoencoder::new(spec, args.seed).tied_to(readout))
     };
+    say(&format!("processor {}", processor.name()))?;
+    let state = state.on(&processor);
     let began = Instant::now();
     let done = state.history.len();
     let state = trainer::train(state, material, &settings, Some(&path), progress(&settings, &split, done))?;

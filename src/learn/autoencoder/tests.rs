@@ -108,3 +108,34 @@ fn the_descriptor_carries_the_picture() {
     println!("same for all {flat:.4}, floor {floor:.4}, reached {last:.4}");
     assert!(last < flat - 0.5 * (flat - floor), "same for all {flat}, floor {floor}, reached {last}");
 }
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_graphics_processor_trains_as_the_cpu_does() {
+    use crate::learn::processor::{Processor, Wanted};
+    let Ok(processor) = Processor::choose(Wanted::Gpu) else {
+        eprintln!("skipped: there is no graphics processor, nor a driver that imitates one");
+        return;
+    };
+    println!("on {}", processor.name());
+    let spec = AutoencoderSpec::new(4, 2).unwrap();
+    let pictures = discs(8, spec.working_side_px());
+    let train = |processor: Processor| {
+        let mut net = Autoencoder::new(spec, 7).on(processor);
+        (0..5).map(|_| net.step(batch(&pictures, &noise(8)), SETTINGS)).collect::<Vec<Losses>>()
+    };
+    // The first losses differ by rounding alone; Adam's first steps, as long for a small gradient as for a large one, then part the
+    // two nets a little.
+    for (step, (cpu, gpu)) in train(Processor::cpu()).iter().zip(train(processor)).enumerate() {
+        println!("{cpu:?}\n{gpu:?}");
+        let tolerance = if step == 0 { 1e-4 } else { 2e-2 };
+        for (cpu, gpu) in [
+            (cpu.reconstruction, gpu.reconstruction),
+            (cpu.deception, gpu.deception),
+            (cpu.adversary, gpu.adversary),
+            (cpu.label, gpu.label),
+        ] {
+            assert!((cpu - gpu).abs() < tolerance * cpu.abs().max(1.0), "{cpu} {gpu}");
+        }
+    }
+}
