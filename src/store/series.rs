@@ -273,7 +273,7 @@ mod tests {
     async fn a_bundles_state_reading_is_kept_and_bundles_without_one_are_read_by_the_logit() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&folder.path().join("cytowatch.db")).await.unwrap();
-        let bundle = store.register_bundle("abc", "a model", "1.0.0", 0).await.unwrap();
+        let bundle = store.register_bundle(&"a".repeat(64), "a model", "1.0.0", 0).await.unwrap();
         let reading = || async { state_reading(store.readers(), bundle).await.unwrap() };
         assert_eq!(reading().await, StateReading::default());
         // As it was stored before there were readings.
