@@ -1,7 +1,7 @@
 #!/bin/sh
-# Fits the limits of the shipped bundle, and what changes of state are read from, to the network that finds cells, renews what hangs on the bundle's hash, and prints what the
-# guard withholds then: of good cells on days that nothing was fitted on, and of everything on which no score may be shown. To be run
-# whenever models/cells is another one.
+# Fits the limits of the shipped bundle, and what changes of state are read from, to the network that finds cells, renews what hangs on
+# the bundle's hash, and prints what the guard withholds then: of good cells on days that nothing was fitted on, and of everything on
+# which no score may be shown. To be run whenever models/cells is another one.
 #
 #   scripts/refit-guard.sh CYTOWATCH [DATA]
 #

@@ -10,7 +10,7 @@
 //!                        ort (onnx)    rten (builtin)
 //! ```
 //!
-//! A network is written by [`onnx_graph`] from the plain weights of [`architecture`]; [`untrained`] makes a whole small
+//! [`state`] says what changes of a cell's state are read from besides the logit. A network is written by [`onnx_graph`] from the plain weights of [`architecture`]; [`untrained`] makes a whole small
 //! bundle that way, for tests; [`runtime`] fetches ONNX Runtime.
 
 pub mod appearance;

@@ -10,6 +10,8 @@
 //! physical cell stands on both sides of a split; z-scores, discriminant and thresholds are fitted on training cells
 //! only; every figure has its interval and its unit.
 //!
+//! [`guard`] and [`state`] fit what else a bundle holds, on cells found in simulated frames.
+//!
 //! Training needs the cargo feature `learn`; evaluation does not.
 
 #[cfg(feature = "learn")]

@@ -77,6 +77,9 @@ mod tests {
     use crate::learn::{composed, operations};
     use burn::tensor::{Device, Tensor, TensorData};
 
+    /// Values, gain, bias, slope to output, mean, variance.
+    type Norm = fn(Tensor<2>, Tensor<1>, Tensor<1>, Tensor<1>) -> (Tensor<2>, Tensor<1>, Tensor<1>);
+
     /// Numbers that look random, -1..1.
     fn numbers(len: usize, seed: f32) -> Vec<f32> {
         (0..len).map(|i| 2.0 * ((i as f32 + seed) * 0.754_877_7).fract() - 1.0).collect()
@@ -97,7 +100,7 @@ mod tests {
         assert!(apart < 2e-5, "{apart}");
     }
 
-    /// What both ways give and which gradients they leave on `inputs`, for a loss that weighs every number of the output differently.
+    /// What both ways give and which gradient they leave on their input, for a loss that weighs every number of the output differently.
     fn compare<const D: usize, const O: usize>(
         shape: [usize; D],
         ours: impl Fn(Tensor<D>) -> Tensor<O>,
@@ -123,9 +126,7 @@ mod tests {
         compare([2, 6, 8, 3], operations::gather, composed::gather);
         let shape = [2, 6, 8, 3];
         compare([2 * 3 * 4, 48], |it| operations::scatter(it, shape), |it| composed::scatter(it, shape));
-        let norm = |way: fn(Tensor<2>, Tensor<1>, Tensor<1>, Tensor<1>) -> (Tensor<2>, Tensor<1>, Tensor<1>)| {
-            move |it: Tensor<2>| way(it, leaf([5], 1.0), leaf([5], 2.0), leaf([1], 4.0)).0
-        };
+        let norm = |way: Norm| move |it: Tensor<2>| way(it, leaf([5], 1.0), leaf([5], 2.0), leaf([1], 4.0)).0;
         compare([24, 5], norm(operations::norm), norm(composed::norm));
         let targets = || Tensor::from_data(TensorData::new(vec![0.3_f32; 20], [20]), &Device::flex().autodiff());
         compare(
@@ -137,7 +138,7 @@ mod tests {
 
     #[test]
     fn norms_from_burns_operations_leave_the_kernels_gradients_on_their_own_numbers() {
-        let run = |way: fn(Tensor<2>, Tensor<1>, Tensor<1>, Tensor<1>) -> (Tensor<2>, Tensor<1>, Tensor<1>)| {
+        let run = |way: Norm| {
             let (gain, bias, slope) = (leaf([5], 1.0), leaf([5], 2.0), leaf([1], 4.0));
             let (output, mean, variance) = way(leaf([24, 5], 3.0), gain.clone(), bias.clone(), slope.clone());
             let gradients = (output.clone() * output).sum().backward();

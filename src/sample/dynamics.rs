@@ -1,6 +1,7 @@
 //! Changes of state: when a followed cell goes from low to high or back, and how sure that is.
 //!
-//! Takes the logits of one track with their times ([`LogitAt`]; withheld frames are simply left out), gives a
+//! Takes what the state of one track is read from ([`StateReading`](crate::infer::state::StateReading), on the logit's scale: here
+//! called its logit) with the times ([`LogitAt`]; withheld frames are simply left out), gives a
 //! [`Course`]: for every frame the probability of "high" and a smoothed score, and the [`Transition`]s.
 //!
 //! # The model
@@ -45,7 +46,7 @@ const ARM_MIN: f64 = 10.0;
 pub struct LogitAt {
     /// Time since any fixed moment, min; strictly increasing within a track.
     pub minute: f64,
-    /// The discriminant before the sigmoid.
+    /// What the state is read from, on the scale of the discriminant before the sigmoid.
     pub logit: f64,
 }
 
