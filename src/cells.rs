@@ -14,6 +14,7 @@ mod membrane;
 pub mod outline;
 mod protrusion;
 pub mod rays;
+mod relief;
 mod scattering;
 mod seeds;
 mod segment;

@@ -15,10 +15,11 @@ const ABOVE_QUIET: f64 = 1.8;
 const QUIET_SHARE: f64 = 0.1;
 /// Contrast (of which the cells have about 1) from which a block is busy whatever the others are.
 const BUSY: f64 = 0.3;
-/// Contrast below which no block is.
-const IDLE: f64 = 0.05;
+/// Contrast below which no block is: the camera's noise and the unevenness of bare substrate reach half of this in frames with few
+/// cells, and one such block in ten would have the whole frame looked at.
+const IDLE: f64 = 0.1;
 /// Blocks within this many of a busy one are looked at as well.
-const MARGIN_BLOCKS: f32 = 2.9;
+const MARGIN_BLOCKS: f32 = 3.9;
 /// When places cover more than this share of the picture, it is looked at as a whole.
 const WHOLE_SHARE: f64 = 0.6;
 

@@ -7,7 +7,8 @@ use super::mask::{Labels, Mask, Window};
 use super::segment::Segmented;
 use super::working::{View, WorkingPicture};
 use super::{
-    Cell, DetectSettings, FoundCells, FrameVerdict, maps, outline, protrusion, scattering, segment, shape, verdict,
+    Cell, DetectSettings, FoundCells, FrameVerdict, maps, outline, protrusion, relief, scattering, segment, shape,
+    verdict,
 };
 use crate::frame::CorrectedFrame;
 use crate::units::PointPx;
@@ -57,8 +58,11 @@ fn describe_all(frame: &CorrectedFrame, settings: &DetectSettings, segmented: &S
     let noise = scattering::noise(frame, settings.pixel_size);
     let at = Place { frame, noise, scale: segmented.scale, settings, inside: segmented.inside.as_deref() };
     // One cell's numbers do not depend on another's: on an idle machine a frame is measured by all cores.
-    let mut cells: Vec<Cell> =
-        windows.par_iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter)).collect();
+    let described = windows.par_iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter));
+    let (mut cells, sides): (Vec<Cell>, Vec<Option<[f64; 2]>>) = described.unzip();
+    if relief::is_relief(&sides.into_iter().flatten().collect::<Vec<_>>()) {
+        return FoundCells { verdict: FrameVerdict::WrongKind, cells: Vec::new() };
+    }
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
     let verdict = if cells.is_empty() { FrameVerdict::Empty } else { FrameVerdict::Usable };
     FoundCells { verdict, cells }
@@ -77,11 +81,8 @@ pub fn measured(frame: &CorrectedFrame, inside: &[bool], settings: &DetectSettin
     let windows = labels.windows();
     let largest = windows.iter().max_by_key(|window| window.area)?;
     let noise = scattering::noise(frame, settings.pixel_size);
-    Place { frame, noise, scale: 1.0, settings, inside: None }.describe(
-        largest,
-        &labels,
-        &Cutter::new(settings.pixel_size),
-    )
+    let at = Place { frame, noise, scale: 1.0, settings, inside: None };
+    at.describe(largest, &labels, &Cutter::new(settings.pixel_size)).map(|(cell, _)| cell)
 }
 
 /// What all cells of a frame share.
@@ -97,8 +98,8 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// One label's outline, shape and crop.
-    fn describe(&self, cell: &Window, labels: &Labels, cutter: &Cutter) -> Option<Cell> {
+    /// One label's outline, shape and crop, and its [brighter side](relief::brighter_side).
+    fn describe(&self, cell: &Window, labels: &Labels, cutter: &Cutter) -> Option<(Cell, Option<[f64; 2]>)> {
         let inside = |x: i64, y: i64| {
             let (Ok(x), Ok(y)) = (usize::try_from(x), usize::try_from(y)) else { return false };
             x < labels.width && labels.label.get(y * labels.width + x) == Some(&cell.label)
@@ -116,17 +117,19 @@ impl Place<'_> {
             labels.label.get(at).is_some_and(|label| *label != 0 && *label != cell.label)
         };
         let frame_px = (self.frame.raw.width_px(), self.frame.raw.height_px());
+        let mut brighter_side = None;
         if let Some(body) = Body::of(&outline, frame_px) {
+            brighter_side = relief::brighter_side(self.frame, &body);
             let arms = protrusion::of_body(self.frame, &body, light, foreign);
             shape.protrusion_count = arms.count;
             shape.protrusion_total_um = arms.total_um;
             shape.protrusion_longest_um = arms.longest_um;
-            shape.scattering = scattering::of_body(self.frame, &body, light, shape.area_um2);
+            shape.scattering = scattering::of_body(self.frame, &body, light);
         }
         let touches_border =
             cell.left == 0 || cell.top == 0 || cell.right + 1 >= labels.width || cell.bottom + 1 >= labels.height;
         let crop = cutter.cut(&self.frame.raw, measured.centroid);
-        Some(Cell { centroid: measured.centroid, outline, shape, touches_border, crop })
+        Some((Cell { centroid: measured.centroid, outline, shape, touches_border, crop }, brighter_side))
     }
 
     /// Where between the pixel `from` inside a cell and its neighbour `to` the cell ends: where the finder's map says so, half

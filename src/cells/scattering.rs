@@ -16,11 +16,11 @@ const COARSE_UM: f64 = 0.6;
 /// Fine and coarse grain are compared within about this distance, um.
 const NEAR_UM: f64 = 1.0;
 /// Only pixels at least this share of the cell's largest depth inside count: rim and halo are as sharp as grain.
-const DEEP_SHARE: f32 = 0.45;
+const DEEP_SHARE: f32 = 0.35;
 /// Added to the coarse grain: where there is next to none, nothing is compared (natural logarithm of light).
 const LEAST_COARSE: f32 = 0.02;
 /// The fineness moves within a narrow range: this power of it grows as area and light do.
-const POWER: i32 = 5;
+const POWER: i32 = 6;
 /// Light is taken as never darker than this.
 const DARKEST: f32 = 0.05;
 /// About so many places of a frame tell its noise.
@@ -57,14 +57,9 @@ pub(super) fn noise(frame: &CorrectedFrame, pixel_size: PixelSize) -> f32 {
     MEDIAN_TO_SD * median(&mut found)
 }
 
-/// The scattering of a cell of `area_um2` with this `body`, in a frame of this [`noise`]: um2.
+/// The scattering of a cell with this `body`, in a frame of this [`noise`]: um2.
 #[expect(clippy::indexing_slicing, reason = "windows are clamped to the frame, all grids of one window are alike")]
-pub(super) fn of_body(
-    frame: &CorrectedFrame,
-    body: &Body,
-    (pixel_size, noise): (PixelSize, f32),
-    area_um2: f64,
-) -> f64 {
+pub(super) fn of_body(frame: &CorrectedFrame, body: &Body, (pixel_size, noise): (PixelSize, f32)) -> f64 {
     let (left, top) = (body.left, body.top);
     let deep = body.squared_depth.iter().map(|d| *d > DEEP_SHARE * DEEP_SHARE * body.deepest).collect();
     let deep = Mask { inside: deep, ..body.inside };
@@ -88,14 +83,15 @@ pub(super) fn of_body(
     let coarse = smooth.zip(&broad, |a, b| (a - b) * (a - b));
     let (fine, coarse) = (fine.smoothed(px(NEAR_UM)), coarse.smoothed(px(NEAR_UM)));
     let fineness = fine.zip(&coarse, |fine, coarse| fine.max(0.0).sqrt() / (coarse.max(0.0).sqrt() + LEAST_COARSE));
-    let (mut inside, mut sum) = (Vec::new(), 0.0_f64);
+    let (mut count, mut sum_light, mut sum_fineness) = (0.0_f64, 0.0_f64, 0.0_f64);
     for (at, _) in deep.inside.iter().enumerate().filter(|(_, deep)| **deep) {
         let (x, y) = (left + at % deep.width - from_x, top + at / deep.width - from_y);
-        inside.push(fineness.values[y * fineness.width + x]);
-        sum += f64::from(light.values[y * light.width + x]);
+        count += 1.0;
+        sum_light += f64::from(light.values[y * light.width + x]);
+        sum_fineness += f64::from(fineness.values[y * fineness.width + x]);
     }
-    let mean_light = sum / inside.len().max(1) as f64;
-    area_um2 * mean_light * f64::from(median(&mut inside)).powi(POWER)
+    // The deepest pixel itself is always among them.
+    pixel_size.um2_from_px2(count) * (sum_light / count).sqrt() * (sum_fineness / count).powi(POWER)
 }
 
 /// First and last column and row of what is inside: left, top, right, bottom.
@@ -147,7 +143,7 @@ mod tests {
         let circle: Vec<PointPx> =
             (0..60).map(|k| PointPx { x: 128.0 + 28.0 * turn(k).cos(), y: 128.0 + 28.0 * turn(k).sin() }).collect();
         let body = Body::of(&circle, (256, 256)).unwrap();
-        of_body(frame, &body, (PixelSize::PAPER, noise(frame, PixelSize::PAPER)), 260.0)
+        of_body(frame, &body, (PixelSize::PAPER, noise(frame, PixelSize::PAPER)))
     }
 
     #[test]

@@ -33,7 +33,7 @@ const DARKEST_SHARE: f64 = 0.05;
 pub fn correct(plane: Plane, pixel_size: PixelSize) -> CorrectedFrame {
     let lattice = Lattice::of(&plane);
     let surface = lattice.fit(&plane);
-    let relative = divide(&plane, &lattice, &surface);
+    let (relative, saturated) = divide(&plane, &lattice, &surface);
     let (darkest, brightest) = surface
         .iter()
         .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(f64::from(v)), high.max(f64::from(v))));
@@ -41,7 +41,7 @@ pub fn correct(plane: Plane, pixel_size: PixelSize) -> CorrectedFrame {
     let mut sorted = surface;
     let background_counts = f64::from(median(&mut sorted));
     let Sharpness { focus } = focus::sharpness(&relative, plane.width_px(), plane.height_px(), pixel_size);
-    let saturated_share = focus::saturated_share(&plane);
+    let saturated_share = saturated as f64 / plane.counts().len().max(1) as f64;
     let quality = FrameQuality { background_counts, evenness, focus, saturated_share };
     CorrectedFrame { raw: plane, relative, quality }
 }
@@ -206,9 +206,10 @@ fn dot(a: &[f64; TERMS], b: &[f64; TERMS]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-/// Raw divided by the surface, interpolated linearly between block centres.
+/// Raw divided by the surface, interpolated linearly between block centres; and, on the same way, how many pixels are at the
+/// camera's full scale.
 #[expect(clippy::indexing_slicing, reason = "block indices are clamped to the lattice, pixels to the plane")]
-fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> Vec<f32> {
+fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> (Vec<f32>, u64) {
     let (width, height) = (plane.width_px(), plane.height_px());
     let inverse: Vec<f32> = surface.iter().map(|v| 1.0 / v).collect();
     let place = |px: usize, count: usize| {
@@ -226,7 +227,7 @@ fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> Vec<f32> {
         .collect();
     let mut relative = vec![0.0_f32; width * height];
     let rows = relative.par_chunks_exact_mut(width).zip(plane.counts().par_chunks_exact(width)).enumerate();
-    rows.with_min_len(ROWS_AT_ONCE).for_each_init(
+    let saturated = rows.with_min_len(ROWS_AT_ONCE).map_init(
         || vec![0.0_f32; lattice.columns],
         |line, (y, (relative, counts))| {
             let (top, bottom, down) = place(y, lattice.rows);
@@ -244,9 +245,11 @@ fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> Vec<f32> {
                 }
                 from += length;
             }
+            u64::from(focus::saturated(counts, plane.full_scale_counts()))
         },
     );
-    relative
+    let saturated = saturated.sum();
+    (relative, saturated)
 }
 
 fn finite(count: f32) -> f32 {

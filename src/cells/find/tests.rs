@@ -81,6 +81,26 @@ fn frames_without_cells_are_empty() {
 }
 
 #[test]
+fn cells_that_are_all_bright_on_the_same_side_are_the_wrong_kind() {
+    let centres: Vec<(f64, f64, f64)> =
+        (0..20).map(|k| (90.0 + f64::from(k % 5) * 145.0, 80.0 + f64::from(k / 5) * 140.0, 26.0)).collect();
+    let phase = plane(760, 620, &centres, 0.8);
+    let lit = |side: fn(usize) -> f32| {
+        let counts = phase.counts().iter().enumerate().map(|(i, &count)| {
+            let (x, y) = ((i % 760) as f64, (i / 760) as f64);
+            let nearest = centres.iter().position(|c| (x - c.0).hypot(y - c.1) < c.2);
+            let slope = nearest.map_or(0.0, |cell| side(cell) * (x - centres[cell].0) as f32);
+            count + 60.0 * slope
+        });
+        found(Plane::new(760, 620, counts.collect(), 65535.0).unwrap())
+    };
+    let relief = lit(|_| 1.0);
+    assert!(relief.verdict == FrameVerdict::WrongKind && relief.cells.is_empty());
+    let chance = lit(|cell| if cell % 2 == 0 { 1.0 } else { -1.0 });
+    assert_eq!((chance.verdict, chance.cells.len()), (FrameVerdict::Usable, centres.len()));
+}
+
+#[test]
 fn bright_objects_on_black_are_the_wrong_kind() {
     let glow = plane(760, 620, &SCENE, 0.8);
     let counts = glow.counts().iter().map(|c| if (c / 8000.0 - 1.0).abs() > 0.1 { 40_000.0 } else { 200.0 + 0.01 * c });
