@@ -50,23 +50,24 @@ mod tests {
     use crate::units::{PixelSize, PointPx};
     use proptest::prelude::{any, proptest};
 
-    /// The brighter side of a disc under this light.
-    fn side(light: impl Fn(f32, f32) -> f32) -> Option<[f64; 2]> {
+    /// A frame under this light, and a disc in it.
+    fn disc(light: impl Fn(f32, f32) -> f32) -> (CorrectedFrame, Body) {
         let counts = (0..120 * 120).map(|i| light((i % 120) as f32 - 60.0, (i / 120) as f32 - 60.0)).collect();
         let frame = frame::correct(Plane::new(120, 120, counts, 65535.0).unwrap(), PixelSize::PAPER);
         let corner = |k: u32| f64::from(k).to_radians() * 6.0;
         let circle: Vec<PointPx> =
             (0..60).map(|k| PointPx { x: 60.0 + 20.0 * corner(k).cos(), y: 60.0 + 20.0 * corner(k).sin() }).collect();
-        brighter_side(&frame, &Body::of(&circle, (120, 120)).unwrap())
+        (frame, Body::of(&circle, (120, 120)).unwrap())
     }
 
     #[test]
     fn the_brighter_side_is_where_the_light_comes_from() {
         let slope = |x: f32, y: f32| if x.hypot(y) < 20.0 { 1000.0 + 12.0 * x - 9.0 * y } else { 1000.0 };
-        let [x, y] = side(slope).unwrap();
+        let (frame, body) = disc(slope);
+        let [x, y] = brighter_side(&frame, &body).unwrap();
         assert!((x - 0.8).abs() < 0.02 && (y + 0.6).abs() < 0.02, "{x} {y}");
-        let flat = side(|x, y| if x.hypot(y) < 20.0 { 1400.0 } else { 1000.0 });
-        assert!(flat.is_none_or(|side| side.iter().all(|part| part.is_finite())));
+        let (frame, body) = disc(|x, y| if x.hypot(y) < 20.0 { 1400.0 } else { 1000.0 });
+        assert!(brighter_side(&frame, &body).is_none_or(|side| side.iter().all(|part| part.is_finite())));
     }
 
     #[test]

@@ -19,8 +19,10 @@ const NEAR_UM: f64 = 1.0;
 const DEEP_SHARE: f32 = 0.35;
 /// Added to the coarse grain: where there is next to none, nothing is compared (natural logarithm of light).
 const LEAST_COARSE: f32 = 0.02;
-/// The fineness moves within a narrow range: this power of it grows as area and light do.
+/// The fineness moves within a narrow range: this power of it grows as area and light do ...
 const POWER: i32 = 6;
+/// ... and a cell as fine as this throughout would scatter with its whole inner area: somewhat finer than any simulated one.
+const FINEST: f64 = 0.35;
 /// Light is taken as never darker than this.
 const DARKEST: f32 = 0.05;
 /// About so many places of a frame tell its noise.
@@ -91,7 +93,7 @@ pub(super) fn of_body(frame: &CorrectedFrame, body: &Body, (pixel_size, noise): 
         sum_fineness += f64::from(fineness.values[y * fineness.width + x]);
     }
     // The deepest pixel itself is always among them.
-    pixel_size.um2_from_px2(count) * (sum_light / count).sqrt() * (sum_fineness / count).powi(POWER)
+    pixel_size.um2_from_px2(count) * (sum_light / count).sqrt() * (sum_fineness / count / FINEST).powi(POWER)
 }
 
 /// First and last column and row of what is inside: left, top, right, bottom.
