@@ -7,7 +7,7 @@ use super::body::Body;
 use crate::frame::CorrectedFrame;
 
 /// Of fewer cells nothing is said: in phase contrast the directions of 15 agree as well as [`ALIGNED`] asks once in 10,000 frames,
-/// those of 5 once in 20 (Rayleigh's test: `exp(-n r^2)`).
+/// those of 5 once in 25 (Rayleigh's test: `exp(-n r^2)`).
 const FEWEST: usize = 15;
 /// The mean of the directions, as vectors of length 1, is at least this long in relief. DIC gives 0.9, phase contrast 0.3 and
 /// less, slanting brightfield 0.7.
