@@ -10,8 +10,9 @@
 //!                        ort (onnx)    rten (builtin)
 //! ```
 //!
-//! [`state`] says what changes of a cell's state are read from besides the logit. A network is written by [`onnx_graph`] from the plain weights of [`architecture`]; [`untrained`] makes a whole small
-//! bundle that way, for tests; [`runtime`] fetches ONNX Runtime.
+//! A network is written by [`onnx_graph`] from the plain weights of [`architecture`]; [`untrained`] makes a whole small
+//! bundle that way, for tests; [`runtime`] fetches ONNX Runtime. [`state`] says what changes of a cell's state are read
+//! from besides the logit.
 
 pub mod appearance;
 pub mod architecture;

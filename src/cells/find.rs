@@ -60,7 +60,9 @@ fn describe_all(frame: &CorrectedFrame, settings: &DetectSettings, segmented: &S
     // One cell's numbers do not depend on another's: on an idle machine a frame is measured by all cores.
     let described = windows.par_iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter));
     let (mut cells, sides): (Vec<Cell>, Vec<Option<[f64; 2]>>) = described.unzip();
-    if relief::is_relief(&sides.into_iter().flatten().collect::<Vec<_>>()) {
+    let sides: Vec<[f64; 2]> = sides.into_iter().flatten().collect();
+    tracing::debug!(cells = sides.len(), agreement = relief::agreement(&sides), "which side of the cells is brighter");
+    if relief::is_relief(&sides) {
         return FoundCells { verdict: FrameVerdict::WrongKind, cells: Vec::new() };
     }
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
