@@ -2,6 +2,7 @@
 //!
 //! Takes a [`CorrectedFrame`](crate::frame::CorrectedFrame), gives [`FoundCells`]; pure and stateless.
 
+mod blur;
 mod body;
 pub mod busy;
 pub mod crop;

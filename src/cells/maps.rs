@@ -3,6 +3,7 @@
 //! Two maps: how likely a pixel is inside a cell, and how deep it lies in its cell (0 on the rim, 1 a few pixels further in
 //! and in every cell's middle, so that there is a valley between any two cells). A cell is a hill of the second inside the mask of the first.
 
+use super::blur::without_blurred;
 use super::grid::Grid;
 use super::mask::{Labels, Mask};
 use super::rays::{self, RayMaps};
@@ -83,7 +84,9 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
         let values = logits.map(|logit| 1.0 / (1.0 + (-logit).exp())).collect();
         let depth = Grid { width: view.width(), height: view.height(), values }.smoothed(SMOOTHING_PX);
         let hills = split(&own, &depth, PROMINENCE, (HILL_SHARE * area) as usize).largest_parts();
-        labels.add(&view, &believable(&hills, &depth, area));
+        let believable = believable(&hills, &depth, area);
+        // The shipped network's picture has a contrast of its own, to which fine structure is held.
+        labels.add(&view, &if maps.tells_kinds { without_blurred(believable, picture, &view) } else { believable });
     }
     Some(Segmented { scale: picture.scale, labels, covered, sureness: sureness(maps), inside: Some(inside.values) })
 }

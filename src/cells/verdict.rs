@@ -20,11 +20,14 @@ const SAMPLES: usize = 100_000;
 
 /// The verdict on a frame from its quality and what was found in it.
 pub(super) fn judge(frame: &CorrectedFrame, segmented: &Segmented) -> FrameVerdict {
-    if segmented.labels.label.iter().all(|&label| label == 0) {
+    let has_cells = segmented.labels.label.iter().any(|&label| label > 0);
+    // Of a frame out of focus nothing may be left that is fine enough for a cell.
+    let is_blurred = frame.quality.focus < BLURRED && (has_cells || segmented.covered > 0.0);
+    if !has_cells && !is_blurred {
         FrameVerdict::Empty
     } else if is_no_camera_picture(frame) || is_too_bright(frame) {
         FrameVerdict::WrongKind
-    } else if frame.quality.focus < BLURRED {
+    } else if is_blurred {
         FrameVerdict::OutOfFocus
     } else if segmented.sureness.is_some_and(|sureness| sureness < UNSURE) {
         FrameVerdict::WrongKind
