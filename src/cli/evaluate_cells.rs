@@ -5,11 +5,13 @@ use crate::evaluate::detector::Detector;
 use crate::evaluate::film::{self, FilmScore, Layout};
 use crate::evaluate::folder;
 use crate::evaluate::instances::{self, BoxPx, Matches};
+use crate::evaluate::label_tiff;
 use crate::evaluate::paint::LabelPicture;
 use crate::evaluate::sets::{self, Kind, Set, Still, Truth};
 use crate::frame;
 use crate::infer::{EngineChoice, InferSettings};
 use crate::units::PixelSize;
+use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
 /// Judges detection, outlines and tracks against known truth, by the field's own measures.
@@ -25,7 +27,7 @@ pub struct Args {
     /// Only the sets whose name contains this.
     #[arg(long)]
     only: Option<String>,
-    /// Folder for the films' results in the challenge's layout, for other tools to judge.
+    /// Folder for what was found, for other tools to judge: films in the challenge's layout, single pictures as label pictures.
     #[arg(long)]
     results: Option<PathBuf>,
     /// A film of your own: folder of its frames.
@@ -114,30 +116,55 @@ fn one_set(
         };
         return print_film(set.name, &film::judge(&layout, detect, detector)?);
     }
-    let mut total = Matches::default();
+    let results = results.map(|folder| folder.join(set.name));
+    let (mut total, mut middles) = (Matches::default(), None);
     for still in sets::stills(set, data)? {
-        total = total + matches(&still, detect, detector)?;
+        let (matches, of_middles) = matches(&still, detect, results.as_deref(), detector)?;
+        total = total + matches;
+        middles = of_middles.map(|it| it + middles.unwrap_or_default());
     }
-    let cells = total.right + total.missed;
-    super::say(&format!("{:<28} {:>7} {:>7} {:>7} {:>7.3}  {cells}", set.name, "", "", "", total.f1()))?;
-    Ok(())
+    print_stills(set.name, total)?;
+    middles.map_or(Ok(()), |middles| print_stills("  outlines round a box's middle", middles))
 }
 
-fn matches(still: &Still, detect: &DetectSettings, detector: &Detector) -> anyhow::Result<Matches> {
+fn print_stills(name: &str, total: Matches) -> anyhow::Result<()> {
+    let cells = total.right + total.missed;
+    Ok(super::say(&format!("{name:<28} {:>7} {:>7} {:>7} {:>7.3}  {cells}", "", "", "", total.f1()))?)
+}
+
+/// What was found of a picture's true cells; where these are boxes, also by their middles alone.
+fn matches(
+    still: &Still,
+    detect: &DetectSettings,
+    results: Option<&Path>,
+    detector: &Detector,
+) -> anyhow::Result<(Matches, Option<Matches>)> {
     let frame = frame::correct(folder::plane(&still.path)?, detect.pixel_size);
     let found = detector.find(&frame, detect)?;
-    tracing::debug!(path = %still.path.display(), cells = found.cells.len(), verdict = ?found.verdict, "judged");
-    Ok(match &still.truth {
-        Truth::Labels(truth) => {
-            let painted = LabelPicture::of(truth.width, truth.height, found.cells.iter().zip(1..));
-            instances::match_outlines(truth, &painted)
-        }
+    let (width, height) = (frame.raw.width_px(), frame.raw.height_px());
+    let painted = LabelPicture::of(width, height, found.cells.iter().zip(1..));
+    if let Some(results) = results {
+        write_labels(results, &still.path, &painted)?;
+    }
+    let (matches, middles) = match &still.truth {
+        Truth::Labels(truth) => (instances::match_outlines(truth, &painted), None),
         Truth::Boxes(truth) => {
             let boxes: Vec<BoxPx> =
                 found.cells.iter().map(|cell| instances::body_box(&frame, cell, detect.pixel_size)).collect();
-            instances::match_boxes(truth, &boxes)
+            (instances::match_boxes(truth, &boxes), Some(instances::match_middles(truth, &painted)))
         }
-    })
+    };
+    tracing::debug!(path = %still.path.display(), verdict = ?found.verdict, f1 = matches.f1(), ?matches, "judged");
+    Ok((matches, middles))
+}
+
+/// Writes a single picture's labels under its own name, with its folder's where pictures of a set are called alike.
+fn write_labels(results: &Path, picture: &Path, painted: &LabelPicture) -> anyhow::Result<()> {
+    let part = |path: Option<&std::ffi::OsStr>| path.unwrap_or_default().to_string_lossy().into_owned();
+    let folder = part(picture.parent().and_then(Path::file_name));
+    let out = results.join(format!("{folder}_{}.tif", part(picture.file_stem())));
+    std::fs::create_dir_all(results).with_context(|| format!("make {}", results.display()))?;
+    std::fs::write(&out, label_tiff::bytes(painted)).with_context(|| format!("write {}", out.display()))
 }
 
 fn print_film(name: &str, score: &FilmScore) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use super::paint::LabelPicture;
 use crate::cells::{self, Cell, outline};
 use crate::frame::CorrectedFrame;
 use crate::units::PixelSize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Counts of right and wrong detections; add up over frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,6 +79,20 @@ pub fn match_boxes(truth: &[BoxPx], found: &[BoxPx]) -> Matches {
         }
     }
     Matches { right, spurious: found.len() - right, missed: truth.len() - right }
+}
+
+/// An outline is right when a true box's middle lies in it; the middles of others that lie in the same outline are missed.
+///
+/// What this counts beside [`match_boxes`] is how many bodies were found as cells of their own, wherever their boxes are drawn.
+pub fn match_middles(truth: &[BoxPx], found: &LabelPicture) -> Matches {
+    let label = |[left, top, right, bottom]: &BoxPx| {
+        let (x, y) = (f64::midpoint(*left, *right).max(0.0) as usize, f64::midpoint(*top, *bottom).max(0.0) as usize);
+        let within = x < found.width && y < found.height;
+        found.labels.get(y * found.width + x).copied().filter(|label| within && *label > 0)
+    };
+    let right = truth.iter().filter_map(label).collect::<BTreeSet<u16>>().len();
+    let outlines = found.labels.iter().filter(|label| **label > 0).collect::<BTreeSet<&u16>>().len();
+    Matches { right, spurious: outlines - right, missed: truth.len() - right }
 }
 
 /// Light is smoothed over about this far before a body is looked for, um.
@@ -219,6 +233,14 @@ mod tests {
         let matches = match_outlines(&truth, &found);
         assert_eq!(matches, Matches { right: 1, spurious: 1, missed: 1 });
         assert!((matches.f1() - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn an_outline_is_right_that_holds_a_middle_and_only_once() {
+        // Rows of 6 px: two bodies in the first outline, none in the second, one on empty ground, one beyond the frame.
+        let found = LabelPicture { width: 6, height: 2, labels: [[7, 7, 7, 0, 9, 9]; 2].concat() };
+        let truth = [[0.0, 0.0, 1.0, 1.0], [1.0, 0.0, 3.0, 2.0], [3.0, 0.0, 4.0, 2.0], [6.0, 0.0, 14.0, 2.0]];
+        assert_eq!(match_middles(&truth, &found), Matches { right: 1, spurious: 1, missed: 3 });
     }
 
     #[test]
