@@ -9,8 +9,8 @@ use super::detector::Detector;
 use crate::cells::{Cell, Crop, DetectSettings, Shape};
 use crate::frame;
 use crate::id::TimeIndex;
-use crate::infer::Model;
 use crate::infer::state::StateReading;
+use crate::infer::{Inference, Model};
 use crate::learn::discriminant::{self, FitError, Linear, Priors};
 use crate::learn::state::SeenFrame;
 use crate::sample::call::Side;
@@ -290,8 +290,10 @@ fn tracks_of(
             let links = linker.link(TimeIndex(time as i64), &found.iter().map(Observation::from).collect::<Vec<_>>());
             let crops: Vec<Crop> = found.iter().filter_map(|cell| cell.crop.clone()).collect();
             let mut said = model.describe(&crops)?.into_iter();
-            for (cell, link) in found.iter().zip(links) {
-                let inference = if cell.crop.is_some() { said.next() } else { None };
+            let mut inferences: Vec<Option<Inference>> =
+                found.iter().map(|cell| cell.crop.as_ref().and_then(|_| said.next())).collect();
+            model.judge_frame(&found, pixel_size, &mut inferences);
+            for ((cell, link), inference) in found.iter().zip(links).zip(inferences) {
                 let logit = inference.filter(|it| it.withheld.is_none()).map(|it| it.logit);
                 let sight = Sight { minute, logit, shape: cell.shape, truth: truth_beneath(cell, &truth).cloned() };
                 tracks.entry(link.number).or_default().push(sight);
