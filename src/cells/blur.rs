@@ -65,11 +65,11 @@ mod tests {
     const HEIGHT: usize = 60;
     const RADIUS_PX: f32 = 12.0;
 
-    /// Two discs of strength 1, the first with a sharp rim, the second with one that takes `soft` px; and their labels.
+    /// Two discs as strong as cells are, the first with a sharp rim, the second with one that takes `soft` px; and their labels.
     fn discs(soft: f32) -> (WorkingPicture, Labels) {
         let far = |at: usize, x: f32| ((at % WIDTH) as f32 - x).hypot((at / WIDTH) as f32 - 30.0);
         let pixels = 0..WIDTH * HEIGHT;
-        let height = |far: f32, soft: f32| 1.0 / (1.0 + ((far - RADIUS_PX) / soft).exp());
+        let height = |far: f32, soft: f32| 2.0 / (1.0 + ((far - RADIUS_PX) / soft).exp());
         let values = pixels.clone().map(|at| height(far(at, 30.0), 0.3) + height(far(at, 90.0), soft)).collect();
         let label = |at| u32::from(far(at, 30.0) < RADIUS_PX) + 2 * u32::from(far(at, 90.0) < RADIUS_PX);
         let labels = Labels { width: WIDTH, height: HEIGHT, label: pixels.map(label).collect(), count: 2 };
@@ -88,7 +88,8 @@ mod tests {
     #[test]
     fn what_lies_far_out_of_focus_is_no_cell_however_deep_it_is() {
         assert_eq!(kept(0.3), [0, 1, 2]);
-        assert_eq!(kept(0.8), [0, 1, 2]);
+        assert_eq!(kept(0.5), [0, 1, 2]);
+        assert_eq!(kept(1.2), [0, 1]);
         assert_eq!(kept(4.0), [0, 1]);
     }
 

@@ -9,6 +9,7 @@ use super::mask::{Labels, Mask};
 use super::rays::{self, RayMaps};
 use super::segment::{Segmented, area_px};
 use super::split::split;
+use super::verdict;
 use super::working::WorkingPicture;
 
 /// Inside is what is more likely inside than outside.
@@ -53,6 +54,16 @@ pub enum Maps {
     Depth(CellMaps),
     /// Polygons.
     Rays(RayMaps),
+}
+
+impl Maps {
+    /// Whether the network is so unsure of cells' middles that it looks at something that it does not know.
+    pub fn is_in_doubt(&self) -> bool {
+        match self {
+            Self::Depth(maps) => sureness(maps).is_some_and(verdict::is_doubt),
+            Self::Rays(_) => false,
+        }
+    }
 }
 
 /// The cells in the maps of `picture`; `None` when the maps are of another size or not finite.
@@ -184,8 +195,9 @@ mod tests {
         let logit =
             |map: &[f32]| map.iter().map(|v| (v.clamp(0.01, 0.99) / (1.0 - v.clamp(0.01, 0.99))).ln()).collect();
         let maps = CellMaps { inside: logit(&inside), depth: logit(&depth), tells_kinds: true };
-        let picture =
-            WorkingPicture { width, height, values: vec![0.0; width * height], scale: 2.0, diameter_px: 24.0 };
+        // The light of cells whose rims are sharp.
+        let values = inside.iter().map(|inside| 2.0 * inside).collect();
+        let picture = WorkingPicture { width, height, values, scale: 2.0, diameter_px: 24.0 };
         let found = hills(&picture, &maps).unwrap();
         assert_eq!(found.labels.windows().len(), 3);
         assert!(found.sureness.is_some_and(|sureness| (0.9..=1.0).contains(&sureness)), "{:?}", found.sureness);

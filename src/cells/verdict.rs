@@ -29,13 +29,18 @@ pub(super) fn judge(frame: &CorrectedFrame, segmented: &Segmented) -> FrameVerdi
         FrameVerdict::WrongKind
     } else if is_blurred {
         FrameVerdict::OutOfFocus
-    } else if segmented.sureness.is_some_and(|sureness| sureness < UNSURE) {
+    } else if segmented.sureness.is_some_and(is_doubt) {
         FrameVerdict::WrongKind
     } else if segmented.covered > DENSEST {
         FrameVerdict::TooDense
     } else {
         FrameVerdict::Usable
     }
+}
+
+/// Whether a network that is so sure of cells' middles (0..=1) does not know what it looks at.
+pub(super) fn is_doubt(sureness: f64) -> bool {
+    sureness < UNSURE
 }
 
 /// Float pictures (which have no full scale) and negative counts are computed, as quantitative phase is.

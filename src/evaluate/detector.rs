@@ -36,9 +36,10 @@ impl Detector {
     /// # Errors
     /// When the network cannot run.
     pub fn find(&self, frame: &CorrectedFrame, settings: &DetectSettings) -> anyhow::Result<FoundCells> {
-        let Some(finder) = &self.finder else { return Ok(cells::find(frame, settings)) };
-        let picture = cells::working_picture(frame, settings, finder.view());
-        Ok(cells::find_in_maps(frame, settings, &picture, &finder.maps(&picture)?))
+        match &self.finder {
+            Some(finder) => Ok(finder.cells(frame, settings, &|| ())?),
+            None => Ok(cells::find(frame, settings)),
+        }
     }
 }
 
@@ -48,6 +49,7 @@ mod tests {
     use crate::cells::FrameVerdict;
     use crate::evaluate::folder;
     use crate::frame::{self, Plane};
+    use crate::simulate::{Scene, SceneSettings};
     use crate::units::PixelSize;
     use std::path::PathBuf;
 
@@ -121,8 +123,28 @@ mod tests {
             let is_frame = |path: &&PathBuf| !path.to_string_lossy().contains("feature_");
             let pictures = folder::pictures(&folder).unwrap();
             let path = pictures.iter().rfind(is_frame).unwrap();
-            let (cells, verdict) = verdict(&detector, folder::plane(path).unwrap(), pixel_um, diameter_um);
-            assert!(verdict == FrameVerdict::Usable && cells > 0, "{}: {cells} cells, {verdict:?}", path.display());
+            // With a hint that is half as large again as well.
+            for hint_um in [diameter_um, 1.5 * diameter_um] {
+                let (cells, verdict) = verdict(&detector, folder::plane(path).unwrap(), pixel_um, hint_um);
+                let what = format!("{} at {hint_um} um: {cells} cells, {verdict:?}", path.display());
+                println!("{what}");
+                assert!(verdict == FrameVerdict::Usable && cells > 0, "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn cells_are_found_as_well_with_a_hint_that_is_far_too_large() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells");
+        let detector = Detector::open(&shipped, &InferSettings::default()).unwrap();
+        let settings = SceneSettings { width_px: 640, height_px: 640, cells: 10, ..SceneSettings::default() };
+        let plane = Scene::new(settings, 11).frame(0).plane().unwrap();
+        let (cells, usable) = verdict(&detector, plane.clone(), 0.325, 20.0);
+        assert!(usable == FrameVerdict::Usable && cells >= 8, "{cells} cells, {usable:?}");
+        for hint_um in [28.0, 36.0] {
+            let (found, verdict) = verdict(&detector, plane.clone(), 0.325, hint_um);
+            println!("{cells} cells at 20 um, {found} at {hint_um} um");
+            assert!(verdict == FrameVerdict::Usable && found.abs_diff(cells) <= 2, "{found} of {cells}, {verdict:?}");
         }
     }
 

@@ -164,13 +164,9 @@ fn find_in(plane: Plane, scale: Scale, optics: &Optics, beat: &dyn Fn()) -> Resu
     let corrected = frame::correct(plane, pixel_size);
     beat();
     let settings = DetectSettings { cell_diameter_um: optics.cell_diameter_um, ..DetectSettings::new(pixel_size) };
-    let cells = if let Some(finder) = &optics.finder {
-        let picture = cells::working_picture(&corrected, &settings, finder.view());
-        let maps = finder.maps(&picture)?;
-        beat();
-        cells::find_in_maps(&corrected, &settings, &picture, &maps)
-    } else {
-        cells::find(&corrected, &settings)
+    let cells = match &optics.finder {
+        Some(finder) => finder.cells(&corrected, &settings, beat)?,
+        None => cells::find(&corrected, &settings),
     };
     let pixel_size_contradicted = scale.contradicted;
     Ok(Found { size_px, pixel_size, pixel_size_contradicted, quality: corrected.quality, cells })
