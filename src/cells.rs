@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 pub struct DetectSettings {
     /// The frame's pixel size.
     pub pixel_size: PixelSize,
-    /// A coarse hint of how wide a typical cell is, um; within a factor of two is good enough.
+    /// A coarse hint of how wide a typical cell is, um; `docs/detection.md` says what a wrong one costs.
     pub cell_diameter_um: Um,
     /// A frame with more cells than this is too dense to believe.
     pub max_cells: usize,

@@ -68,7 +68,7 @@ pub struct InstrumentSettings {
     pub pixel_size_um: Option<PixelSize>,
     /// Believe `pixel_size_um` even where a file tells another one. Otherwise the scores of such a file are withheld.
     pub trust_pixel_size: bool,
-    /// How wide a typical cell is, um; within a factor of two is good enough.
+    /// How wide a typical cell is, um; `docs/detection.md` says how much hangs on it.
     pub cell_diameter_um: f64,
     /// The focal plane that is analysed, as numbered in names or metadata; when absent all are.
     pub z_index: Option<i64>,

@@ -174,3 +174,20 @@ fn print_film(name: &str, score: &FilmScore) -> anyhow::Result<()> {
     tracing::debug!(repairs = ?score.repairs, "compared");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_that_are_called_alike_keep_their_own_labels() {
+        let folder = tempfile::tempdir().unwrap();
+        let results = folder.path().join("results");
+        let picture = |label: u16| LabelPicture { width: 2, height: 1, labels: vec![0, label] };
+        write_labels(&results, Path::new("sets/set02/raw.tif"), &picture(300)).unwrap();
+        write_labels(&results, Path::new("sets/set03/raw.tif"), &picture(7)).unwrap();
+        for (name, label) in [("set02_raw.tif", 300), ("set03_raw.tif", 7)] {
+            assert_eq!(sets::labels(&results.join(name)).unwrap(), picture(label));
+        }
+    }
+}

@@ -141,10 +141,10 @@ mod tests {
         let plane = Scene::new(settings, 11).frame(0).plane().unwrap();
         let (cells, usable) = verdict(&detector, plane.clone(), 0.325, 20.0);
         assert!(usable == FrameVerdict::Usable && cells >= 8, "{cells} cells, {usable:?}");
-        for hint_um in [28.0, 36.0] {
+        for hint_um in [28.0, 36.0, 48.0] {
             let (found, verdict) = verdict(&detector, plane.clone(), 0.325, hint_um);
             println!("{cells} cells at 20 um, {found} at {hint_um} um");
-            assert!(verdict == FrameVerdict::Usable && found.abs_diff(cells) <= 2, "{found} of {cells}, {verdict:?}");
+            assert!(verdict == FrameVerdict::Usable && found.abs_diff(cells) <= 3, "{found} of {cells}, {verdict:?}");
         }
     }
 
