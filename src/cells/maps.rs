@@ -97,7 +97,7 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
         let hills = split(&own, &depth, PROMINENCE, (HILL_SHARE * area) as usize).largest_parts();
         let believable = believable(&hills, &depth, area);
         // The shipped network's picture has a contrast of its own, to which fine structure is held.
-        labels.add(&view, &if maps.tells_kinds { without_blurred(believable, picture, &view) } else { believable });
+        labels.add(&view, &if maps.tells_kinds { without_blurred(&believable, picture, &view) } else { believable });
     }
     Some(Segmented { scale: picture.scale, labels, covered, sureness: sureness(maps), inside: Some(inside.values) })
 }

@@ -170,4 +170,32 @@ mod tests {
             }
         }
     }
+    #[test]
+    fn a_frame_far_out_of_focus_is_not_called_empty() {
+        let settings = SceneSettings { width_px: 480, height_px: 480, cells: 8, ..SceneSettings::default() };
+        let sharp = Scene::new(settings, 5).frame(0).plane().unwrap();
+        // The mean of squares of 17 px, three times.
+        let mean = |counts: &[f32], step: usize| -> Vec<f32> {
+            let along = |at: usize| (0..17).map(move |k| (at + k * step).checked_sub(8 * step));
+            let value = |at: usize| -> f32 {
+                along(at).map(|from| from.and_then(|i| counts.get(i)).unwrap_or(&counts[at])).sum()
+            };
+            (0..counts.len()).map(|at| value(at) / 17.0).collect()
+        };
+        let mut counts = sharp.counts().to_vec();
+        for step in [1, 480, 1, 480, 1, 480] {
+            counts = mean(&counts, step);
+        }
+        let plane = Plane::new(480, 480, counts, 65_535.0).unwrap();
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells");
+        for model in [shipped.as_path(), Path::new("none")] {
+            let detector = Detector::open(model, &InferSettings::default()).unwrap();
+            assert_eq!(
+                verdict(&detector, plane.clone(), 0.325, 20.0),
+                (0, FrameVerdict::OutOfFocus),
+                "{}",
+                model.display()
+            );
+        }
+    }
 }
