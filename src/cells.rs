@@ -25,7 +25,7 @@ mod texture;
 mod verdict;
 pub mod working;
 
-pub use find::{find, find_in_maps, measured, working_picture};
+pub use find::{find, find_by_network, find_in_maps, measured, working_picture};
 pub(crate) use mask::parts;
 
 use crate::units::{PixelSize, PointPx, Um};

@@ -37,7 +37,7 @@ impl Detector {
     /// When the network cannot run.
     pub fn find(&self, frame: &CorrectedFrame, settings: &DetectSettings) -> anyhow::Result<FoundCells> {
         match &self.finder {
-            Some(finder) => Ok(finder.cells(frame, settings, &|| ())?),
+            Some(finder) => Ok(cells::find_by_network(frame, settings, finder.view(), |picture| finder.maps(picture))?),
             None => Ok(cells::find(frame, settings)),
         }
     }

@@ -18,8 +18,6 @@ use crate::cells::busy::Place;
 use crate::cells::maps::{CellMaps, Maps};
 use crate::cells::rays::RayMaps;
 use crate::cells::working::{Light, View, WorkingPicture};
-use crate::cells::{self, DetectSettings, FoundCells};
-use crate::frame::CorrectedFrame;
 use rayon::iter::ParallelIterator as _;
 use rayon::slice::ParallelSlice as _;
 use serde::{Deserialize, Serialize};
@@ -34,9 +32,6 @@ const AUTO: &str = "auto";
 const NONE: &str = "none";
 /// How many pixels apart the places of an output may be.
 const STEPS: [usize; 3] = [1, 2, 4];
-/// A frame that the network doubts is looked at again as if cells were so much as wide as the hint says: hints up to about 1.7 times too
-/// large are made good, and brightfield, which at half the hint may look familiar, stays refused.
-const SECOND_LOOK: f64 = 0.7;
 /// Logit of what was not looked at.
 const OUTSIDE: f32 = -9.0;
 
@@ -127,37 +122,6 @@ impl Finder {
     /// sha256 of its ONNX file, hexadecimal.
     pub fn identity(&self) -> &str {
         &self.identity
-    }
-
-    /// The cells of `frame`; `beat` hears of every step that is done.
-    ///
-    /// In cells that are much smaller than the hint says, the network sees no middles and is in doubt as it is about another kind
-    /// of picture. So a frame that it doubts is looked at once more, with a smaller hint, before it is refused.
-    ///
-    /// # Errors
-    /// As [`maps`](Self::maps).
-    pub fn cells(
-        &self,
-        frame: &CorrectedFrame,
-        settings: &DetectSettings,
-        beat: &dyn Fn(),
-    ) -> Result<FoundCells, InferError> {
-        let look = |settings: &DetectSettings| {
-            let picture = cells::working_picture(frame, settings, self.view());
-            let maps = self.maps(&picture)?;
-            beat();
-            Ok((picture, maps))
-        };
-        let (mut picture, mut maps) = look(settings)?;
-        if maps.is_in_doubt() {
-            let cell_diameter_um = SECOND_LOOK * settings.cell_diameter_um;
-            let second = look(&DetectSettings { cell_diameter_um, ..*settings })?;
-            if !second.1.is_in_doubt() {
-                tracing::debug!(cell_diameter_um, "cells are smaller than the hint says");
-                (picture, maps) = second;
-            }
-        }
-        Ok(cells::find_in_maps(frame, settings, &picture, &maps))
     }
 
     /// The maps of `picture`.
