@@ -31,8 +31,8 @@ pub fn working_picture(frame: &CorrectedFrame, settings: &DetectSettings, view: 
     WorkingPicture::of(&frame.relative, width, height, diameter_px, view)
 }
 
-/// A frame that the network doubts is looked at again as if cells were so much as wide as the hint says: hints up to about 1.7 times too
-/// large are made good, and brightfield, which at half the hint may look familiar, stays refused.
+/// A frame that the network doubts is looked at again as if cells were so much as wide as the hint says: most of what a hint
+/// up to twice too large costs is won back, and brightfield, which at half the hint may look familiar, stays refused.
 const SECOND_LOOK: f64 = 0.7;
 
 /// As [`find`], by a finder's network that sees by `view`; `maps_of` asks it.

@@ -141,7 +141,16 @@ mod tests {
         let plane = Scene::new(settings, 11).frame(0).plane().unwrap();
         let (cells, usable) = verdict(&detector, plane.clone(), 0.325, 20.0);
         assert!(usable == FrameVerdict::Usable && cells >= 8, "{cells} cells, {usable:?}");
-        for hint_um in [28.0, 36.0, 48.0] {
+        // The smallest hint that is in doubt at the first look: without a second one its frame is refused.
+        let pixel_size = PixelSize::PAPER;
+        let frame = frame::correct(plane.clone(), pixel_size);
+        let finder = detector.finder.as_ref().unwrap();
+        let is_in_doubt = |hint_um: &f64| {
+            let settings = DetectSettings { cell_diameter_um: *hint_um, ..DetectSettings::new(pixel_size) };
+            finder.maps(&cells::working_picture(&frame, &settings, finder.view())).unwrap().is_in_doubt()
+        };
+        let doubted_um = (5..12).map(|tens| 10.0 * f64::from(tens)).find(is_in_doubt).unwrap();
+        for hint_um in [28.0, 36.0, doubted_um] {
             let (found, verdict) = verdict(&detector, plane.clone(), 0.325, hint_um);
             println!("{cells} cells at 20 um, {found} at {hint_um} um");
             assert!(verdict == FrameVerdict::Usable && found.abs_diff(cells) <= 3, "{found} of {cells}, {verdict:?}");
