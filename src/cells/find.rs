@@ -95,7 +95,7 @@ fn describe_all(frame: &CorrectedFrame, settings: &DetectSettings, segmented: &S
     let (mut cells, sides): (Vec<Cell>, Vec<Option<[f64; 2]>>) = described.unzip();
     let sides: Vec<[f64; 2]> = sides.into_iter().flatten().collect();
     tracing::debug!(cells = sides.len(), agreement = relief::agreement(&sides), "which side of the cells is brighter");
-    if relief::is_relief(&sides) {
+    if relief::is_relief(&sides) || verdict::are_too_small(&cells) {
         return FoundCells { verdict: FrameVerdict::WrongKind, cells: Vec::new() };
     }
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));

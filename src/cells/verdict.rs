@@ -1,7 +1,7 @@
 //! Whether a frame's cells can be believed.
 
-use super::FrameVerdict;
 use super::segment::Segmented;
+use super::{Cell, FrameVerdict};
 use crate::frame::CorrectedFrame;
 
 /// Cells that cover more of the frame than this cannot be told apart by their outlines.
@@ -15,6 +15,11 @@ const BRIGHTEST: f32 = 20.0;
 const BRIGHT_SHARE: f64 = 0.001;
 /// A network that is less sure than this of cells' middles looks at something that it does not know.
 const UNSURE: f64 = 0.76;
+/// The area of a disc of 6 um, um2: where half of the cells are smaller, they are yeast or something smaller still. Animal cells
+/// that have just divided or shrunk in dying are three times as large.
+const SMALLEST_UM2: f64 = 28.0;
+/// Of fewer cells nothing is said: they may be specks on a field that is empty otherwise.
+const FEWEST: usize = 5;
 /// At most about this many pixels are looked at.
 const SAMPLES: usize = 100_000;
 
@@ -41,6 +46,12 @@ pub(super) fn judge(frame: &CorrectedFrame, segmented: &Segmented) -> FrameVerdi
 /// Whether a network that is so sure of cells' middles (0..=1) does not know what it looks at.
 pub(super) fn is_doubt(sureness: f64) -> bool {
     sureness < UNSURE
+}
+
+/// Whether half of the cells are too small for those of animals.
+pub(super) fn are_too_small(cells: &[Cell]) -> bool {
+    let small = cells.iter().filter(|cell| cell.shape.area_um2 < SMALLEST_UM2).count();
+    cells.len() >= FEWEST && 2 * small > cells.len()
 }
 
 /// Float pictures (which have no full scale) and negative counts are computed, as quantitative phase is.

@@ -67,7 +67,7 @@ const CODES = {
   several_cells: "several cells in its box",
   cell_size: "the frame's cells are of another size than the training cells: is the pixel size right?",
   too_dense: "cells overlap too much",
-  wrong_kind: "not a phase-contrast picture of adherent cells, or of much smaller ones than cell_diameter_um says",
+  wrong_kind: "not a phase-contrast picture of adherent cells, or of much smaller ones than cell_diameter_um says: are it and the pixel size right?",
   empty: "no cells, or an empty file",
   usable: "usable",
   called: "the evidence is sufficient",

@@ -13,6 +13,8 @@ use std::sync::Arc;
 const PERSONAL_SPACE: f64 = 0.95;
 /// Cells live in the frame and this far around it, um.
 const OUTSIDE_UM: f64 = 26.0;
+/// Cells live in steps no longer than this, min: pseudopods come and go within a quarter of an hour.
+const LONGEST_STEP_MIN: f64 = 2.0;
 
 impl Scene {
     /// A field of view at its first frame.
@@ -110,11 +112,19 @@ impl Scene {
 
     /// One frame interval.
     fn advance(&mut self) {
-        let stand = Arc::clone(&self.stand);
-        let minutes = stand.settings.interval_min;
+        let interval = self.stand.settings.interval_min;
+        let steps = (interval / LONGEST_STEP_MIN).ceil().max(1.0);
+        let before = self.time_index as f64;
         self.time_index += 1;
-        let minute = self.time_index as f64 * minutes;
         self.events.clear();
+        for step in 1..=steps as usize {
+            self.live(interval / steps, (before + step as f64 / steps) * interval);
+        }
+    }
+
+    /// A short time until `minute` after the film's start.
+    fn live(&mut self, minutes: f64, minute: f64) {
+        let stand = Arc::clone(&self.stand);
         for cell in &mut self.cells {
             let happened = cell.step(minutes, minute, &stand.settings.habit);
             self.events.extend(happened.into_iter().map(|event| (cell.id, event)));

@@ -72,3 +72,21 @@ fn the_film_drifts_and_lives() {
     let ids: Vec<u32> = frame.truth.cells.iter().map(|c| c.id).collect();
     assert!(ids.windows(2).all(|w| w[0] < w[1]), "{ids:?}");
 }
+
+#[test]
+fn cells_look_alike_however_rarely_they_are_imaged() {
+    let reach_um = |interval_min: f64, stride: usize| {
+        let habit = Habit { dead_share: 0.0, deaths_per_h: 0.0, divisions_per_h: 0.0, ..Habit::default() };
+        let mut scene = Scene::new(SceneSettings { habit, interval_min, ..small(12) }, 7);
+        let cells: Vec<f64> = (1..9)
+            .flat_map(|frame| {
+                scene.go_to(frame * stride);
+                scene.cells.iter().map(SimulatedCell::protrusion_total_um).collect::<Vec<_>>()
+            })
+            .collect();
+        cells.iter().sum::<f64>() / cells.len() as f64
+    };
+    let (often, rarely) = (reach_um(1.0, 20), reach_um(20.0, 1));
+    println!("pseudopods: {often:.1} um imaged every minute, {rarely:.1} um imaged every 20 minutes");
+    assert!((0.7..1.4).contains(&(rarely / often)), "{rarely} {often}");
+}
