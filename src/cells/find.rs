@@ -94,8 +94,10 @@ fn describe_all(frame: &CorrectedFrame, settings: &DetectSettings, segmented: &S
     let described = windows.par_iter().filter_map(|cell| at.describe(cell, &segmented.labels, &cutter));
     let (mut cells, sides): (Vec<Cell>, Vec<Option<[f64; 2]>>) = described.unzip();
     let sides: Vec<[f64; 2]> = sides.into_iter().flatten().collect();
-    tracing::debug!(cells = sides.len(), agreement = relief::agreement(&sides), "which side of the cells is brighter");
-    if relief::is_relief(&sides) || verdict::are_too_small(&cells) {
+    let agreement = relief::agreement(&sides);
+    let median_area_um2 = verdict::median_area_um2(&cells);
+    tracing::debug!(cells = cells.len(), agreement, median_area_um2, "which side is brighter, and how large cells are");
+    if relief::is_relief(&sides) || verdict::are_too_small(cells.len(), median_area_um2) {
         return FoundCells { verdict: FrameVerdict::WrongKind, cells: Vec::new() };
     }
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));

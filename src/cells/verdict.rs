@@ -15,8 +15,8 @@ const BRIGHTEST: f32 = 20.0;
 const BRIGHT_SHARE: f64 = 0.001;
 /// A network that is less sure than this of cells' middles looks at something that it does not know.
 const UNSURE: f64 = 0.76;
-/// The area of a disc of 6 um, um2: where half of the cells are smaller, they are yeast or something smaller still. Animal cells
-/// that have just divided or shrunk in dying are three times as large.
+/// The area of a disc of 6 um, um2: where half of the cells are smaller, they are yeast or something smaller still.
+/// Animal cells that have just divided or shrunk in dying are three times as large.
 const SMALLEST_UM2: f64 = 28.0;
 /// Of fewer cells nothing is said: they may be specks on a field that is empty otherwise.
 const FEWEST: usize = 5;
@@ -48,10 +48,16 @@ pub(super) fn is_doubt(sureness: f64) -> bool {
     sureness < UNSURE
 }
 
-/// Whether half of the cells are too small for those of animals.
-pub(super) fn are_too_small(cells: &[Cell]) -> bool {
-    let small = cells.iter().filter(|cell| cell.shape.area_um2 < SMALLEST_UM2).count();
-    cells.len() >= FEWEST && 2 * small > cells.len()
+/// The area that half of the cells exceed, um2 (the upper one of two in the middle); 0 of none.
+pub(super) fn median_area_um2(cells: &[Cell]) -> f64 {
+    let mut areas: Vec<f64> = cells.iter().map(|cell| cell.shape.area_um2).collect();
+    let middle = areas.len() / 2;
+    if areas.is_empty() { 0.0 } else { *areas.select_nth_unstable_by(middle, f64::total_cmp).1 }
+}
+
+/// Whether so many cells of this [median area](median_area_um2) are too small for those of animals.
+pub(super) fn are_too_small(cells: usize, median_area_um2: f64) -> bool {
+    cells >= FEWEST && median_area_um2 < SMALLEST_UM2
 }
 
 /// Float pictures (which have no full scale) and negative counts are computed, as quantitative phase is.
@@ -68,4 +74,27 @@ fn is_too_bright(frame: &CorrectedFrame) -> bool {
     let (_, &mut typical, _) = sample.select_nth_unstable_by(middle, f32::total_cmp);
     let bright = sample.iter().filter(|&&value| value > BRIGHTEST * typical.max(1.0)).count();
     bright as f64 > BRIGHT_SHARE * sample.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cells::Shape;
+    use crate::units::PointPx;
+
+    #[test]
+    fn many_small_things_are_no_animal_cells_and_few_may_be_specks() {
+        let cell = |area_um2: f64| {
+            let shape = Shape { area_um2, ..Shape::default() };
+            let centroid = PointPx { x: 0.0, y: 0.0 };
+            Cell { centroid, outline: Vec::new(), shape, touches_border: false, crop: None }
+        };
+        let refused = |areas_um2: &[f64]| {
+            let cells: Vec<Cell> = areas_um2.iter().map(|area| cell(*area)).collect();
+            are_too_small(cells.len(), median_area_um2(&cells))
+        };
+        assert!(refused(&[18.0, 20.0, 300.0, 12.0, 25.0]));
+        assert!(!refused(&[18.0, 20.0, 300.0, 280.0, 310.0]));
+        assert!(!refused(&[18.0, 20.0, 12.0, 25.0]) && !refused(&[]));
+    }
 }

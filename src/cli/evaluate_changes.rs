@@ -32,6 +32,13 @@ pub struct Args {
     /// Rendered fields of view, with a bundle.
     #[arg(long, default_value_t = 24)]
     pub fields: usize,
+    /// Side of a rendered field, px.
+    #[arg(long, default_value_t = 1024)]
+    pub field_px: usize,
+    /// Cells in it at the start, about; with `--field-px 640 --field-cells 10` cells are twice as crowded, and a quarter of them
+    /// touches another.
+    #[arg(long, default_value_t = 12)]
+    pub field_cells: usize,
     /// Length of the films, min.
     #[arg(long, default_value_t = 300)]
     pub minutes: u32,
@@ -73,6 +80,8 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         minutes: args.minutes as usize,
         interval_min: args.interval_min.max(1),
         panel: args.seed,
+        field_px: args.field_px,
+        field_cells: args.field_cells,
     };
     let detector = Detector::open(&args.finder, &settings)?;
     let cells = of_model(&mut model, &detector, plan, &mut |done| tracing::info!(done, of = args.fields, "fields"))?;

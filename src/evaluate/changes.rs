@@ -201,6 +201,10 @@ pub struct FilmPlan {
     pub interval_min: usize,
     /// The panel's seed.
     pub panel: u64,
+    /// Side of a field, px.
+    pub field_px: usize,
+    /// Cells in it at the start, about.
+    pub field_cells: usize,
 }
 
 /// One found cell of a track: what the model said, and the truth beneath it.
@@ -241,9 +245,9 @@ pub fn of_model(
             break;
         };
         let base = SceneSettings {
-            width_px: 640,
-            height_px: 640,
-            cells: 10,
+            width_px: plan.field_px,
+            height_px: plan.field_px,
+            cells: plan.field_cells,
             interval_min: plan.interval_min as f64,
             film_min: plan.minutes as f64,
             ..SceneSettings::default()

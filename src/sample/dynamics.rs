@@ -13,18 +13,19 @@
 //! ```
 //!
 //! - **State**: jumps low <-> high with a mean stay of `stay_min`; a gap of any length between frames is one longer step.
-//! - **Offset**: cells of one state differ for good. It is integrated over (nine nodes of a normal distribution), not guessed, so
+//! - **Offset**: cells of one state differ for good. It is integrated over (nodes of a normal distribution), not guessed, so
 //!   a cell that lies between the two means is uncertain in state but not restless.
 //! - **Noise**: neighbouring frames share halo, focus and shape, so their noise is correlated, `exp(-gap / noise_min)`.
 //!   Treating frames as independent would count the same evidence many times and report changes that are not there. The
 //!   step's likelihood is therefore that of the new noise given the old, for each pair of states before and after: the chain
 //!   stays exact with two states.
 //!
-//! Forward-backward gives exact probabilities. A two-state model is as rich as its use: the classifier knows two classes, a
+//! Forward-backward gives exact probabilities; the [moment](moment) of a change is then looked for in the cell's own frames. A two-state model is as rich as its use: the classifier knows two classes, a
 //! film holds a handful of changes per cell, and a drift between the states shows as a probability that is not 0 or 1.
 //! `docs/calls.md` has precision and recall.
 
 mod fit;
+mod moment;
 mod smooth;
 #[cfg(test)]
 mod tests;
@@ -101,12 +102,12 @@ pub struct StateAt {
 /// A change of state.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
-    /// Halfway between the last frame before and the first after, min.
+    /// When the cell's own frames part into two levels, halfway between the last frame before and the first after, min.
     pub minute: f64,
     /// The state that the cell went to.
     pub to: Side,
-    /// Probability that the cell was in the other state ten minutes before and in this one ten minutes after (less where
-    /// the next transition or the track's end is nearer), 0..=1.
+    /// Probability that the cell was in the other state ten minutes before the states swap and in this one ten minutes after (less
+    /// where the next transition or the track's end is nearer), 0..=1.
     pub confidence: f64,
 }
 
@@ -128,7 +129,7 @@ pub fn follow(dynamics: &Dynamics, frames: &[LogitAt]) -> Course {
         .map(|((frame, high), logit)| StateAt { minute: frame.minute, high, smoothed_score: score(logit) })
         .collect();
     let stays = stays(&states);
-    let transitions = stays.windows(2).filter_map(|pair| transition(&chain, &states, pair)).collect();
+    let transitions = stays.windows(2).filter_map(|pair| transition(&chain, &frames, pair)).collect();
     Course { states, transitions }
 }
 
@@ -197,12 +198,14 @@ fn stays(states: &[StateAt]) -> Vec<Stay> {
 }
 
 /// The change between two neighbouring stays.
-fn transition(chain: &Chain, states: &[StateAt], pair: &[Stay]) -> Option<Transition> {
+fn transition(chain: &Chain, frames: &[LogitAt], pair: &[Stay]) -> Option<Transition> {
     let [before, after] = pair else { return None };
-    let minute = |index: usize| states.get(index).map(|state| state.minute);
+    let minute = |index: usize| frames.get(index).map(|frame| frame.minute);
     let (left, right) = (minute(before.last)?, minute(after.first)?);
     let from = (before.first..=before.last).find(|&index| minute(index).is_some_and(|at| at >= left - ARM_MIN))?;
     let to = (after.first..=after.last).rfind(|&index| minute(index).is_some_and(|at| at <= right + ARM_MIN))?;
     let confidence = chain.both((from, before.side), (to, after.side));
-    Some(Transition { minute: f64::midpoint(left, right), to: after.side, confidence })
+    let own = frames.get(before.first..=after.last).unwrap_or_default();
+    let minute = moment::moment(own, f64::midpoint(left, right), after.side);
+    Some(Transition { minute, to: after.side, confidence })
 }

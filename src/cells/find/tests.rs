@@ -109,21 +109,6 @@ fn bright_objects_on_black_are_the_wrong_kind() {
 }
 
 #[test]
-fn many_cells_as_small_as_yeast_are_the_wrong_kind_and_a_few_specks_are_not() {
-    let as_small = |um: f64, count: u32| {
-        let radius = PixelSize::PAPER.px_from_um(um / 2.0);
-        let at = |k: u32| (60.0 + f64::from(k % 4) * 90.0, 60.0 + f64::from(k / 4) * 90.0, radius);
-        let plane = plane(400, 400, &(0..count).map(at).collect::<Vec<_>>(), 0.8);
-        let settings = DetectSettings { cell_diameter_um: um, ..DetectSettings::new(PixelSize::PAPER) };
-        let found = find(&frame::correct(plane, PixelSize::PAPER), &settings);
-        (found.verdict, found.cells.len())
-    };
-    assert_eq!(as_small(5.0, 12), (FrameVerdict::WrongKind, 0));
-    assert_eq!(as_small(5.0, 4), (FrameVerdict::Usable, 4));
-    assert_eq!(as_small(9.0, 12), (FrameVerdict::Usable, 12));
-}
-
-#[test]
 fn no_picture_makes_it_panic() {
     for (width, height) in [(1, 1), (5, 5), (2, 900), (700, 3), (33, 31)] {
         for seed in 0..3_u32 {

@@ -2,8 +2,14 @@
 
 use super::{Dynamics, LogitAt, Side};
 
-/// Nodes of a standard normal variable: nine equal steps over +-2.4 standard deviations.
-const NODES: [f64; 9] = [-2.4, -1.8, -1.2, -0.6, 0.0, 0.6, 1.2, 1.8, 2.4];
+/// Nodes of a standard normal variable, so close that a cell of little noise finds one near its own offset.
+const NODES: usize = 25;
+/// They reach so many standard deviations to either side.
+const REACH_SD: f64 = 2.4;
+
+fn nodes() -> [f64; NODES] {
+    std::array::from_fn(|number| REACH_SD * (2.0 * number as f64 / (NODES - 1) as f64 - 1.0))
+}
 
 /// Something for low and for high.
 type Two = [f64; 2];
@@ -25,14 +31,14 @@ struct Pass {
 /// All passes over one track.
 #[derive(Debug, Clone)]
 pub(super) struct Chain {
-    passes: [Pass; NODES.len()],
+    passes: [Pass; NODES],
     means: Two,
     frames: usize,
 }
 
 impl Chain {
     pub(super) fn run(dynamics: &Dynamics, frames: &[LogitAt]) -> Self {
-        let runs = NODES.map(|node| {
+        let runs = nodes().map(|node| {
             let (mut pass, log_likelihood) = forward(dynamics, frames, node * dynamics.offset_sd);
             backward(&mut pass);
             (pass, log_likelihood - 0.5 * node * node)
@@ -86,9 +92,9 @@ impl Chain {
 
 /// Logarithm of the likelihood of a track (up to a constant per frame), the offset integrated over.
 pub(super) fn log_likelihood(dynamics: &Dynamics, frames: &[LogitAt]) -> f64 {
-    let logs = NODES.map(|node| forward(dynamics, frames, node * dynamics.offset_sd).1 - 0.5 * node * node);
+    let logs = nodes().map(|node| forward(dynamics, frames, node * dynamics.offset_sd).1 - 0.5 * node * node);
     let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let normaliser: f64 = NODES.iter().map(|node| (-0.5 * node * node).exp()).sum();
+    let normaliser: f64 = nodes().iter().map(|node| (-0.5 * node * node).exp()).sum();
     largest + (logs.iter().map(|log| (log - largest).exp()).sum::<f64>() / normaliser).ln()
 }
 

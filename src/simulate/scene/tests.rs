@@ -77,7 +77,7 @@ fn the_film_drifts_and_lives() {
 fn cells_look_alike_however_rarely_they_are_imaged() {
     let reach_um = |interval_min: f64, stride: usize| {
         let habit = Habit { dead_share: 0.0, deaths_per_h: 0.0, divisions_per_h: 0.0, ..Habit::default() };
-        let mut scene = Scene::new(SceneSettings { habit, interval_min, ..small(12) }, 7);
+        let mut scene = Scene::new(SceneSettings { interval_min, habit, ..small(12) }, 7);
         let cells: Vec<f64> = (1..9)
             .flat_map(|frame| {
                 scene.go_to(frame * stride);
