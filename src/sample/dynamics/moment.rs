@@ -15,34 +15,43 @@ const FURTHEST_MIN: f64 = 30.0;
 const SHORTEST_LEVEL_MIN: f64 = 8.0;
 /// ... and of so many frames.
 const FEWEST_FRAMES: usize = 3;
-/// The swap stays where another place leaves less by no more than so many variances of the frames: noise alone comes to that.
-const GAIN: f64 = 4.0;
+/// A step smaller than so many standard deviations of what its two levels leave is placed better by the chain, which knows the
+/// session's levels.
+const CLEAR_SD: f64 = 2.5;
 
 /// The moment of the one change towards `to` in `frames` (in time order), whose states swap at `swap_min`; the swap itself
-/// where no place parts the frames that way, or none does so clearly better.
+/// where no place parts the frames that way, or the step there is lost in noise.
 pub(super) fn moment(frames: &[LogitAt], swap_min: f64, to: Side) -> f64 {
     let near = |frame: &&LogitAt| (frame.minute - swap_min).abs() <= REACH_MIN;
     let near: Vec<LogitAt> = frames.iter().filter(near).copied().collect();
     let places = (FEWEST_FRAMES..near.len()).filter_map(|place| {
         let (before, after) = near.split_at(place);
-        let (minute, squares) = parted(before, after, to)?;
-        ((minute - swap_min).abs() <= FURTHEST_MIN).then_some((minute, squares))
+        parted(before, after, to).filter(|it| (it.minute - swap_min).abs() <= FURTHEST_MIN)
     });
-    let Some((minute, least)) = places.min_by(|a, b| a.1.total_cmp(&b.1)) else { return swap_min };
-    let (before, after) = near.split_at(near.partition_point(|frame| frame.minute < swap_min));
-    let gain = squares(before) + squares(after) - least;
-    if gain > GAIN * least / near.len() as f64 { minute } else { swap_min }
+    let best = places.min_by(|a, b| a.squares.total_cmp(&b.squares));
+    let is_clear = |it: &Parted| it.step * it.step >= CLEAR_SD * CLEAR_SD * it.squares / near.len() as f64;
+    best.filter(is_clear).map_or(swap_min, |it| it.minute)
 }
 
-/// The moment between `before` and `after` and the squares that their two levels leave; `None` when either is too short or they step
-/// the other way.
-fn parted(before: &[LogitAt], after: &[LogitAt], to: Side) -> Option<(f64, f64)> {
+/// Frames parted into two levels.
+struct Parted {
+    /// Between the last frame before and the first after.
+    minute: f64,
+    /// From the lower level to the higher one, > 0.
+    step: f64,
+    /// What the levels leave.
+    squares: f64,
+}
+
+/// `before` and `after` as two levels; `None` when either is too short or they step the other way.
+fn parted(before: &[LogitAt], after: &[LogitAt], to: Side) -> Option<Parted> {
     let (first, last) = (before.first()?.minute, after.last()?.minute);
     let minute = f64::midpoint(before.last()?.minute, after.first()?.minute);
     let is_long = minute - first >= SHORTEST_LEVEL_MIN && last - minute >= SHORTEST_LEVEL_MIN;
-    let (low, high) = if to == Side::High { (level(before), level(after)) } else { (level(after), level(before)) };
-    let squares = squares(before) + squares(after);
-    (is_long && after.len() >= FEWEST_FRAMES && low < high).then_some((minute, squares))
+    let up = level(after) - level(before);
+    let step = if to == Side::High { up } else { -up };
+    let parted = Parted { minute, step, squares: squares(before) + squares(after) };
+    (is_long && after.len() >= FEWEST_FRAMES && step > 0.0).then_some(parted)
 }
 
 fn level(frames: &[LogitAt]) -> f64 {
@@ -82,6 +91,15 @@ mod tests {
         assert!((moment(&film(81.0, (-2.0, 2.0)), 100.0, Side::Low) - 100.0).abs() < 1e-9);
         assert!((moment(&[], 7.0, Side::High) - 7.0).abs() < 1e-9);
         assert!((moment(&film(21.0, (-1.0, 1.0)), 60.0, Side::High) - 21.0).abs() > 1.0, "39 min off");
+    }
+
+    #[test]
+    fn a_step_that_is_lost_in_noise_stays_where_the_states_swap() {
+        let noisy = |frames: Vec<LogitAt>| -> Vec<LogitAt> {
+            let noise = |minute: f64| 2.0 * ((minute * 0.754_877_666).fract() - 0.5);
+            frames.into_iter().map(|it| LogitAt { logit: it.logit + 2.0 * noise(it.minute), ..it }).collect()
+        };
+        assert!((moment(&noisy(film(81.0, (-0.5, 0.5))), 92.0, Side::High) - 92.0).abs() < 1e-9);
     }
 
     proptest! {
