@@ -35,8 +35,8 @@ pub struct Args {
     /// Side of a rendered field, px.
     #[arg(long, default_value_t = 1024)]
     pub field_px: usize,
-    /// Cells in it at the start, about; with `--field-px 640 --field-cells 10` cells are twice as crowded, and a quarter of them
-    /// touches another.
+    /// Cells in it at the start, about; with `--field-px 640 --field-cells 10` cells are twice as crowded and touch
+    /// more often.
     #[arg(long, default_value_t = 12)]
     pub field_cells: usize,
     /// Length of the films, min.

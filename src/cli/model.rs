@@ -19,8 +19,7 @@ use std::path::{Path, PathBuf};
 /// Seeds of the panels that limits are fitted on: other tumours and days than those that networks are trained and measured on.
 pub(super) const GUARD_PANELS: [u64; 8] = [31, 32, 33, 34, 35, 36, 37, 38];
 
-/// The films that the reading of a cell's state is fitted on.
-/// Crowded fields: what misleads is seen there.
+/// The films that the reading of a cell's state is fitted on; crowded, since what misleads is seen there.
 pub(super) const STATE_FILMS: FilmPlan =
     FilmPlan { panel: 41, fields: 48, minutes: 300, interval_min: 2, field_px: 640, field_cells: 10 };
 

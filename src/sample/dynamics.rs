@@ -20,8 +20,9 @@
 //!   step's likelihood is therefore that of the new noise given the old, for each pair of states before and after: the chain
 //!   stays exact with two states.
 //!
-//! Forward-backward gives exact probabilities; the [moment](moment) of a change is then looked for in the cell's own frames. A two-state model is as rich as its use: the classifier knows two classes, a
-//! film holds a handful of changes per cell, and a drift between the states shows as a probability that is not 0 or 1.
+//! Forward-backward gives exact probabilities; the [`moment`] of a change is then looked for in the cell's own frames. A two-state
+//! model is as rich as its use: the classifier knows two classes, a film holds a handful of changes per cell, and a drift between the
+//! states shows as a probability that is not 0 or 1.
 //! `docs/calls.md` has precision and recall.
 
 mod fit;
