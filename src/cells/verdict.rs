@@ -15,8 +15,8 @@ const BRIGHTEST: f32 = 20.0;
 const BRIGHT_SHARE: f64 = 0.001;
 /// A network that is less sure than this of cells' middles looks at something that it does not know.
 const UNSURE: f64 = 0.76;
-/// The area of a disc of 6 um, um2: where half of the cells are smaller, they are yeast or something smaller still.
-/// Animal cells that have just divided or shrunk in dying are three times as large.
+/// The area of a disc of 6 um, um2: where half of the cells are smaller, they are yeast or something smaller still. What real frames
+/// give stands in `docs/detection.md`.
 const SMALLEST_UM2: f64 = 28.0;
 /// Of fewer cells nothing is said: they may be specks on a field that is empty otherwise.
 const FEWEST: usize = 5;
