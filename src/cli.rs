@@ -31,6 +31,7 @@ pub mod status;
 pub mod stored;
 mod table;
 pub mod train;
+pub mod train_exaggerator;
 pub mod train_finder;
 pub mod verify;
 
@@ -113,6 +114,8 @@ pub enum Command {
     Train(train::Args),
     /// Train the network that finds cells, and write it as ONNX.
     TrainFinder(train_finder::Args),
+    /// Train the network that draws a cell from low to high.
+    TrainExaggerator(train_exaggerator::Args),
 }
 
 /// The configuration that a command works with.
@@ -172,6 +175,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Runtime(args) => runtime::run(args),
         Command::Train(args) => train::run(args),
         Command::TrainFinder(args) => train_finder::run(args),
+        Command::TrainExaggerator(args) => train_exaggerator::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Overlay(args) => overlay::run(args),
         Command::Evaluate(args) => evaluate::run(args),

@@ -213,14 +213,15 @@ pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)
     let (run, bundle, stages) =
         begin(&settings, kind, (&store, model, finder), (&status, until), (announce, stop.clone())).await?;
     let folder = FolderProbe::new(settings.watch.folder.clone());
+    let read_frame = pipeline::reread::door(settings.watch.folder.clone());
     let parts = serve::Parts {
         status: Some(Arc::clone(&status)),
         readers: store.readers().clone(),
         database: settings.store.database.clone(),
         folder: Some(Arc::clone(&folder)),
         live: Arc::clone(&live),
-        read_frame: pipeline::reread::door(settings.watch.folder.clone()),
-        explain: Some(pipeline::explainer::door(settings.infer.bundle.clone())),
+        read_frame: Arc::clone(&read_frame),
+        explain: Some(pipeline::explainer::door(settings.infer.bundle.clone(), read_frame)),
         metrics: Some(metrics),
     };
     let state = ServeState::new(parts, &settings.serve)?;

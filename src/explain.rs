@@ -6,6 +6,7 @@
 //! cell: where the score is withheld, it is a picture of nothing.
 
 pub mod drivers;
+pub mod exaggerate;
 pub mod hallmarks;
 pub mod interpolate;
 pub mod page;

@@ -21,8 +21,8 @@ pub mod bundle;
 pub mod discriminant;
 pub mod engine;
 mod error;
+pub mod exaggerator;
 pub mod finder;
-pub mod finder_plan;
 pub mod npy;
 pub mod onnx;
 pub mod onnx_graph;
@@ -31,6 +31,7 @@ pub mod runtime;
 pub mod state;
 pub mod surroundings;
 pub mod texture;
+pub mod unet;
 pub mod untrained;
 pub mod validity;
 

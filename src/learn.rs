@@ -27,6 +27,8 @@ pub mod dataset;
 pub mod discriminant;
 pub mod evaluate;
 #[cfg(feature = "learn")]
+pub mod exaggerator;
+#[cfg(feature = "learn")]
 pub mod finder;
 #[cfg(feature = "learn")]
 mod forward;
@@ -50,3 +52,5 @@ pub mod state;
 pub mod strange;
 #[cfg(feature = "learn")]
 pub mod trainer;
+#[cfg(feature = "learn")]
+mod unet;

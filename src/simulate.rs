@@ -8,6 +8,7 @@
 //!                        |
 //!                        +--> truth: labels, tracks, latents, events
 //!                        +--> crops: labelled windows for training
+//!                        +--> twins: the same cells with more or less of the hallmarks
 //! ```
 //!
 //! Everything hangs on a seed: the same seed gives the same bytes, on any number of threads.
@@ -22,9 +23,11 @@ pub mod panel;
 pub mod scene;
 mod tiff;
 pub mod truth;
+pub mod twins;
 
 pub use crops::{CropPlan, LabelledWindow, crops};
 pub use instrument::{Fov, Instrument, InstrumentSettings, Layout, SimulateError, Stop, WriteStyle, Written};
 pub use panel::{Class, Panel, Place};
 pub use scene::{CellTruth, FrameTruth, Moment, Scene, SceneSettings, SimulatedFrame};
 pub use truth::TruthWriter;
+pub use twins::{Twins, twins};

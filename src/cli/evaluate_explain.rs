@@ -5,11 +5,13 @@ use crate::cells::Crop;
 use crate::cells::crop::Cutter;
 use crate::evaluate::correlation::{interval, pearson};
 use crate::explain::drivers::{TrackMean, drivers};
+use crate::explain::exaggerate::{Answer, Exaggerated, exaggerate};
 use crate::explain::hallmarks::{Hallmarks, Light, measure};
 use crate::explain::rank::rank;
 use crate::explain::story::{Rise, Trend};
 use crate::explain::traverse::{shifts, traverse};
 use crate::infer::discriminant::score;
+use crate::infer::exaggerator::Exaggerator;
 use crate::infer::{EngineChoice, InferSettings, Inference, LATENT_LEN, Latent, Model};
 use crate::simulate::{CropPlan, Panel, SceneSettings, crops};
 use crate::units::{PixelSize, PointPx};
@@ -51,6 +53,9 @@ pub struct Args {
     /// The largest shift, in standard deviations of the training set.
     #[arg(long, default_value_t = 2.0)]
     pub reach: f64,
+    /// Folder of the network that exaggerates; when absent, the shipped one.
+    #[arg(long)]
+    pub exaggerator: Option<PathBuf>,
     /// The feature; when absent, the one that drives the score over the panel's cells.
     #[arg(long)]
     pub feature: Option<usize>,
@@ -97,7 +102,18 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     of_the_measure(&seen)?;
     let feature = of_the_feature(args, &model, &cells)?;
     of_real_cells(&model, feature, (&seen, &inferences))?;
-    of_the_strips(args, &mut model, feature, (&seen, &inferences))
+    let exaggerator = match &args.exaggerator {
+        Some(folder) => Some(Exaggerator::open(folder, &settings)?),
+        None => Exaggerator::shipped(&settings)?,
+    };
+    let usable: Vec<(&Seen, &Inference)> = seen.iter().zip(&inferences).filter(|it| it.1.withheld.is_none()).collect();
+    let every = usable.len().div_ceil(args.strips.max(1)).max(1);
+    let chosen: Vec<(&Seen, &Inference)> = usable.into_iter().step_by(every).collect();
+    match exaggerator {
+        Some(exaggerator) => of_the_exaggerated((&mut model, &exaggerator), feature, &chosen)?,
+        None => say("no network that exaggerates: models/exaggerator is not there")?,
+    }
+    of_the_strips(args, &mut model, feature, &chosen)
 }
 
 fn seen(args: &Args) -> Vec<Seen> {
@@ -259,20 +275,69 @@ fn of_real_cells(model: &Model, feature: usize, (seen, inferences): (&[Seen], &[
     Ok(())
 }
 
-/// Whether both hallmarks rise along the feature, measured on decoded pictures.
-fn of_the_strips(
-    args: &Args,
-    model: &mut Model,
+/// Pictures either way from the cell as it is.
+const STEPS: u16 = 4;
+
+/// Whether both hallmarks rise with what the model reads, measured on exaggerated pictures.
+fn of_the_exaggerated(
+    (model, exaggerator): (&mut Model, &Exaggerator),
     feature: usize,
-    (seen, inferences): (&[Seen], &[Inference]),
+    chosen: &[(&Seen, &Inference)],
 ) -> anyhow::Result<()> {
+    let mut ways = Vec::with_capacity(chosen.len());
+    for (seen, _) in chosen {
+        let crop = seen.crop().context("a crop is lost")?;
+        ways.push(exaggerate((model, exaggerator), (&crop, seen.light, BOX_UM), feature, STEPS)?);
+    }
+    let count = ways.len().max(1) as f64;
+    let answers = |of: &dyn Fn(&Answer) -> f64| {
+        let positive = ways.iter().filter(|way| of(&way.answer) > 0.0).count();
+        (ways.iter().map(|way| of(&way.answer)).sum::<f64>() / count, positive)
+    };
+    let (protrusions, granules) = (answers(&|it| it.protrusions_sd), answers(&|it| it.granules_sd));
+    say(&format!(
+        "exaggerated, {} cells: with pseudopods 2.7 times as long the feature is read {:+.2} sd towards high ({} of them above 0), with granules \
+         2.7 times as dense {:+.2} sd ({})",
+        ways.len(),
+        protrusions.0,
+        protrusions.1,
+        granules.0,
+        granules.1
+    ))?;
+    say(
+        "read, sd towards high   score's logit   protrusions, um   scattering   area, um2   pictures outlined   withheld",
+    )?;
+    for step in 0..=2 * usize::from(STEPS) {
+        let here: Vec<&Exaggerated> = ways.iter().filter_map(|way| way.pictures.get(step)).collect();
+        let measured: Vec<Hallmarks> = here.iter().filter_map(|it| it.hallmarks).collect();
+        let over = |of: &dyn Fn(&Exaggerated) -> f64| here.iter().map(|it| of(it)).sum::<f64>() / count;
+        let mean = |of: &dyn Fn(&Hallmarks) -> f64| measured.iter().map(of).sum::<f64>() / measured.len() as f64;
+        say(&format!(
+            "{:>+21.2}{:>16.2}{:>18.2}{:>13.2}{:>12.0}{:>20}{:>11}",
+            over(&|it| it.shift),
+            over(&|it| it.logit),
+            mean(&|it| it.protrusion_total_um),
+            mean(&|it| it.scattering),
+            mean(&|it| it.area_um2),
+            measured.len(),
+            here.iter().filter(|it| it.score.is_none()).count()
+        ))?;
+    }
+    let along = |pictures: &[Exaggerated]| {
+        let measured: Vec<(f64, Hallmarks)> =
+            pictures.iter().filter_map(|it| Some((it.shift, it.hallmarks?))).collect();
+        Rise::along(&measured)
+    };
+    rises("exaggerated cells", &ways.iter().map(|way| along(&way.pictures)).collect::<Vec<_>>())
+}
+
+/// Whether both hallmarks rise along the feature, measured on decoded pictures.
+fn of_the_strips(args: &Args, model: &mut Model, feature: usize, chosen: &[(&Seen, &Inference)]) -> anyhow::Result<()> {
     let towards_high = model.bundle().facts.discriminant.weights.get(feature - 1).map_or(1.0, |weight| weight.signum());
     let shifts = shifts(args.reach, 0.5)?;
-    let usable: Vec<(&Seen, &Inference)> = seen.iter().zip(inferences).filter(|it| it.1.withheld.is_none()).collect();
-    let every = usable.len().div_ceil(args.strips.max(1)).max(1);
     let mut by_shift: BTreeMap<i64, Vec<Hallmarks>> = BTreeMap::new();
-    let mut rises: Vec<Rise> = Vec::new();
-    for (seen, inference) in usable.iter().step_by(every) {
+    let mut rises_of: Vec<Rise> = Vec::new();
+    for (seen, inference) in chosen {
         let found = traverse(model, &inference.latent, feature, &shifts)?;
         let strip: Vec<(f64, Hallmarks)> = found
             .iter()
@@ -281,14 +346,14 @@ fn of_the_strips(
         for (position, hallmarks) in &strip {
             by_shift.entry((position * 10.0).round() as i64).or_default().push(*hallmarks);
         }
-        rises.push(Rise::along(&strip));
+        rises_of.push(Rise::along(&strip));
     }
-    say("shift towards high, sd   protrusions, um   scattering   area, um2   pictures outlined")?;
+    say("decoded: shift towards high, sd   protrusions, um   scattering   area, um2   pictures outlined")?;
     for (position, hallmarks) in &by_shift {
         let count = hallmarks.len() as f64;
         let mean = |of: &dyn Fn(&Hallmarks) -> f64| hallmarks.iter().map(of).sum::<f64>() / count;
         say(&format!(
-            "{:>+23.1}{:>18.2}{:>13.4}{:>12.0}{:>20}",
+            "{:>+32.1}{:>18.2}{:>13.4}{:>12.0}{:>20}",
             *position as f64 / 10.0,
             mean(&|it| it.protrusion_total_um),
             mean(&|it| it.scattering),
@@ -296,6 +361,11 @@ fn of_the_strips(
             hallmarks.len()
         ))?;
     }
+    rises("decoded strips", &rises_of)
+}
+
+/// Says whether either hallmark rises along most of some strips.
+fn rises(of_what: &str, rises: &[Rise]) -> anyhow::Result<()> {
     for (what, unit, of) in [
         ("protrusions", " um", (|it| it.protrusion_um) as fn(&Rise) -> Option<f64>),
         ("scattering", "", |it| it.scattering),
@@ -307,7 +377,7 @@ fn of_the_strips(
         let rising = slopes.iter().filter(|it| **it > 0.0).count();
         let verdict = if mean > 1.96 * error { "rises" } else { "does NOT rise" };
         say(&format!(
-            "{what}: {mean:+.4}{unit} per sd towards high (standard error {error:.4}), in {rising} of {} strips: {verdict}",
+            "{what} of {of_what}: {mean:+.4}{unit} per sd towards high (standard error {error:.4}), in {rising} of {}: {verdict}",
             slopes.len()
         ))?;
     }

@@ -1,6 +1,7 @@
 //! `cytowatch explain`: what the model sees, as pictures and tables.
 
 mod cell;
+mod exaggerated;
 mod rank;
 mod references;
 

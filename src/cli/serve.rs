@@ -2,7 +2,7 @@
 
 use crate::pipeline::{explainer, reread};
 use crate::serve::live::Live;
-use crate::serve::picture::PictureFault;
+use crate::serve::picture::{PictureFault, ReadFrame};
 use crate::serve::{self, Parts, ServeSettings, ServeState};
 use crate::settings::Settings;
 use crate::status::unix_ms;
@@ -55,17 +55,18 @@ async fn view(args: &Args) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("{} is not a database of cytowatch", args.database.display()))?;
     let Places { folder, bundle } = places(args, &readers).await?;
+    let read_frame: ReadFrame = match folder {
+        Some(folder) => reread::door(folder),
+        None => Arc::new(|source| Err(PictureFault::Gone { path: source.path.clone() })),
+    };
     let parts = Parts {
         status: None,
         readers,
         database: args.database.clone(),
         folder: None,
         live: Arc::new(Live::new(unix_ms())),
-        read_frame: match folder {
-            Some(folder) => reread::door(folder),
-            None => Arc::new(|source| Err(PictureFault::Gone { path: source.path.clone() })),
-        },
-        explain: bundle.map(explainer::door),
+        read_frame: Arc::clone(&read_frame),
+        explain: bundle.map(|bundle| explainer::door(bundle, read_frame)),
         metrics: None,
     };
     let state = ServeState::new(parts, &settings)?;

@@ -44,11 +44,40 @@ impl Light {
         let (left, top) = (first(centre.x, plane.width_px())?, first(centre.y, plane.height_px())?);
         let rows = plane.counts().chunks_exact(plane.width_px()).skip(top).take(side_px);
         let counts: Vec<f32> = rows.flat_map(|row| row.iter().skip(left).take(side_px).copied()).collect();
-        let background = f64::from(most_frequent(&counts)?);
-        let darkest = counts.iter().copied().fold(f32::INFINITY, f32::min);
-        let brightest = counts.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        Self::over(&counts, f64::from(most_frequent(&counts)?))
+    }
+
+    /// The light of two windows of camera counts that have one background, that of the first.
+    pub fn of_twins(one: &Plane, other: &Plane) -> Option<(Self, Self)> {
+        let background = f64::from(most_frequent(one.counts())?);
+        Self::over(one.counts(), background).zip(Self::over(other.counts(), background))
+    }
+
+    fn over(counts: &[f32], background: f64) -> Option<Self> {
+        let (darkest, brightest) = extremes(counts.iter().copied());
         (background > 0.0 && darkest.is_finite() && brightest > darkest)
             .then(|| Self { darkest: f64::from(darkest) / background, brightest: f64::from(brightest) / background })
+    }
+
+    /// The light of a crop's pixels, relative to the background.
+    pub fn relative(self, grey: &[f32]) -> Vec<f32> {
+        let range = (self.brightest - self.darkest) as f32;
+        grey.iter().map(|grey| self.darkest as f32 + range * grey).collect()
+    }
+
+    /// Relative light on this scale of grey; what is darker or brighter than its ends is cut off. `None` when it is no crop.
+    pub fn grey(self, relative: &[f32]) -> Option<Crop> {
+        let (darkest, range) = (self.darkest as f32, (self.brightest - self.darkest) as f32);
+        Crop::new(relative.iter().map(|light| ((light - darkest) / range).clamp(0.0, 1.0)).collect())
+    }
+
+    /// Relative light as a crop of its own, scaled and rounded as a crop is, and its light; `None` when it is no picture.
+    pub fn crop(relative: &[f32]) -> Option<(Crop, Self)> {
+        let (darkest, brightest) = extremes(relative.iter().copied());
+        let range = brightest - darkest;
+        let grey = relative.iter().map(|light| ((light - darkest) / range * 255.0).round() / 255.0);
+        let crop = if range > 0.0 { Crop::new(grey.collect()) } else { None };
+        crop.map(|crop| (crop, Self { darkest: f64::from(darkest), brightest: f64::from(brightest) }))
     }
 }
 
@@ -69,8 +98,7 @@ pub struct Hallmarks {
 /// stands out there.
 pub fn measure(picture: &Crop, light: Light, box_um: f64) -> Option<Hallmarks> {
     let pixel_size = PixelSize::new(box_um / CROP_SIDE_PX as f64).ok()?;
-    let range = (light.brightest - light.darkest) as f32;
-    let counts: Vec<f32> = picture.pixels().iter().map(|grey| light.darkest as f32 + range * grey).collect();
+    let counts = light.relative(picture.pixels());
     // Its own: a decoder may draw the background a little brighter or darker than it was.
     let background = most_frequent(&counts).filter(|it| *it > 0.0)?;
     let relative: Vec<f32> = counts.iter().map(|value| value / background).collect();
@@ -116,7 +144,7 @@ fn cell_in_the_middle(relative: &[f32], near_px: f64) -> Option<Vec<bool>> {
 /// The most frequent value, in steps of the range: the background, as long as it fills more of the picture than anything else.
 fn most_frequent(values: &[f32]) -> Option<f32> {
     let finite = values.iter().copied().filter(|value| value.is_finite());
-    let (low, high) = finite.clone().fold((f32::INFINITY, f32::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+    let (low, high) = extremes(finite.clone());
     let range = high - low;
     if !range.is_finite() || range <= 0.0 {
         return low.is_finite().then_some(low);
@@ -136,6 +164,10 @@ fn most_frequent(values: &[f32]) -> Option<f32> {
         number += 1.0;
     }
     (number > 0.0).then(|| (sum / number) as f32)
+}
+
+fn extremes(values: impl Iterator<Item = f32>) -> (f32, f32) {
+    values.fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
 }
 
 /// A least-squares line's slope, and its standard error.
@@ -227,6 +259,21 @@ mod tests {
         let light = Light::of(&plane, PointPx { x: 30.0, y: 30.0 }, 51).unwrap();
         assert!((light.darkest - 0.4).abs() < 1e-6 && (light.brightest - 1.7).abs() < 1e-6, "{light:?}");
         assert_eq!(Light::of(&plane, PointPx { x: 10.0, y: 30.0 }, 51), None, "the box does not fit");
+    }
+
+    #[test]
+    fn a_crop_and_its_light_tell_what_was_seen() {
+        let relative: Vec<f32> = (0..CROP_SIDE_PX * CROP_SIDE_PX).map(|i| 0.5 + 0.01 * (i % 181) as f32).collect();
+        let (crop, light) = Light::crop(&relative).unwrap();
+        assert!((light.darkest - 0.5).abs() < 1e-6 && (light.brightest - 2.3).abs() < 1e-5, "{light:?}");
+        assert!(light.relative(crop.pixels()).iter().zip(&relative).all(|it| (it.0 - it.1).abs() < 0.0036));
+        let narrow = Light { darkest: 1.0, brightest: 2.0 }.grey(&relative).unwrap();
+        let [dark, middle, bright] = [0, 100, 180].map(|at: usize| narrow.pixels()[at]);
+        assert!(
+            dark.abs() < 1e-6 && (middle - 0.5).abs() < 1e-5 && (bright - 1.0).abs() < 1e-6,
+            "{dark} {middle} {bright}"
+        );
+        assert_eq!(Light::crop(&vec![1.0; CROP_SIDE_PX * CROP_SIDE_PX]), None, "one single light is no picture");
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub fn html(story: &Story) -> String {
         story.track.as_ref().map_or_else(String::new, |track| track_charts(track, story.time_index)),
         reconstruction(story),
         nearest(story),
+        exaggerated(story),
         kin(story),
         strip(story),
         "</body></html>\n".to_owned(),
@@ -126,6 +127,46 @@ fn nearest(story: &Story) -> String {
         "<h2>Nearest training cells</h2><p class=\"quiet\">By Euclidean distance of the descriptors, each feature in its standard \
          deviations.</p><div class=\"row\">{}</div>",
         figures.collect::<String>()
+    )
+}
+
+/// This cell's own picture from low to high.
+fn exaggerated(story: &Story) -> String {
+    let Some(it) = &story.exaggerated else { return String::new() };
+    let figures = it.pictures.iter().map(|it| {
+        let measured = it.hallmarks.map_or_else(
+            || "not measured".to_owned(),
+            |it| format!("{:.1} um, {:.2} um&sup2;", it.protrusion_total_um, it.scattering),
+        );
+        let caption = format!("{:+.1} sd, {}<br>{measured}", it.shift, number(it.score));
+        let here = if (it.protrusions_times - 1.0).abs() < 1e-9 && (it.granules_times - 1.0).abs() < 1e-9 {
+            " class=\"here\""
+        } else {
+            ""
+        };
+        figure(here, &it.file, &caption)
+    });
+    let rise = |slope: Option<f64>, unit: &str| {
+        slope.map_or_else(
+            || "cannot be measured".to_owned(),
+            |it| {
+                format!("{} by {:.2}{unit} per standard deviation", if it < 0.0 { "falls" } else { "rises" }, it.abs())
+            },
+        )
+    };
+    format!(
+        "<h2>This cell from low to high along feature {}</h2><p class=\"quiet\">Its own picture, drawn by a network that was taught on \
+         simulated cells what longer pseudopods and denser granules look like; pictured anew, and read by the model: below, by how much \
+         it reads the feature higher, and its score; the summed length of protrusions and scattering, measured. The framed one is the cell \
+         as it is.</p><div class=\"row\">{}</div><p>Towards high, the summed length of protrusions <strong>{}</strong>; scattering \
+         <strong>{}</strong>. When pseudopods grow 2.7 times as long, the model reads the feature {:+.2} sd; when granules grow 2.7 times as \
+         dense, {:+.2} sd: both were changed in that proportion.</p>",
+        story.feature.feature,
+        figures.collect::<String>(),
+        rise(it.rise.protrusion_um, " um"),
+        rise(it.rise.scattering, " um&sup2;"),
+        it.answer.protrusions_sd,
+        it.answer.granules_sd
     )
 }
 

@@ -1,5 +1,6 @@
 //! Everything that can be said about one cell, in one value: what `explain cell` writes as JSON and shows as a page.
 
+use super::exaggerate::Answer;
 use super::hallmarks::{Hallmarks, Slope};
 use crate::infer::discriminant::score;
 use rand::{RngExt as _, SeedableRng as _};
@@ -46,7 +47,9 @@ pub struct Story {
     pub nearest: Vec<NearestCell>,
     /// The feature along which the cell is exaggerated.
     pub feature: FeatureStory,
-    /// The strip, from "low" to "high".
+    /// This cell exaggerated, as the model reads it; `None` without the network that draws it.
+    pub exaggerated: Option<ExaggeratedStory>,
+    /// The decoded strip, from "low" to "high".
     pub strip: Vec<StripPicture>,
     /// What rises along it.
     pub rise: Rise,
@@ -123,6 +126,34 @@ pub struct FeatureStory {
     pub chosen_by: String,
     /// Its correlation with the score there; `None` when it was given by hand.
     pub correlation: Option<f64>,
+}
+
+/// The cell exaggerated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExaggeratedStory {
+    /// What the feature does when a hallmark of this cell grows.
+    pub answer: Answer,
+    /// From "low" to "high".
+    pub pictures: Vec<ExaggeratedPicture>,
+    /// What rises along them, per standard deviation of the feature.
+    pub rise: Rise,
+}
+
+/// One picture of the cell exaggerated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ExaggeratedPicture {
+    /// The picture, on the crop's scale of grey.
+    pub file: String,
+    /// How many times as long pseudopods were to be.
+    pub protrusions_times: f64,
+    /// How many times as dense granules were to be.
+    pub granules_times: f64,
+    /// By how much the model reads the feature higher, standard deviations towards "high".
+    pub shift: f64,
+    /// Score there; `None` when withheld.
+    pub score: Option<f64>,
+    /// Measured on the picture; `None` when no cell stands out.
+    pub hallmarks: Option<Hallmarks>,
 }
 
 /// One picture of the strip.

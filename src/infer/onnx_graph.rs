@@ -7,8 +7,8 @@
 //! a (transposed) convolution or a linear layer is folded into its weights, in f64; a `PReLU` with one shared slope is
 //! written as `LeakyRelu`, which ONNX Runtime fuses into the convolution; and it is moved before the flattening.
 
-pub mod finder;
 mod message;
+pub mod unet;
 
 use super::architecture::{AutoencoderSpec, BatchNorm, Convolution, DecoderWeights, EncoderWeights, FEATURE_SIDE_PX};
 use super::texture::{self, Readout};

@@ -7,15 +7,14 @@
 //! Promises: the same settings give the same bytes, on any number of threads.
 
 pub mod bundle;
-mod lanes;
-mod network;
-mod norm;
+mod loss;
 pub mod page;
 
-use crate::infer::{InferError, onnx_graph};
+use super::unet::lanes::LANES;
+use super::unet::{Network, Task};
+use crate::infer::onnx_graph::unet as onnx;
+use crate::infer::{InferError, unet};
 use anyhow::Context as _;
-use lanes::LANES;
-use network::Network;
 use page::Page;
 use rand::RngExt as _;
 use rayon::prelude::*;
@@ -54,6 +53,11 @@ pub struct Progress {
     pub loss: f32,
 }
 
+/// What a cell finder of `width` channels is and learns.
+pub(super) fn task(width: usize) -> Task {
+    Task { steps: unet::finder(width), first_guess: -1.0, first_spread: 1.0, loss: loss::cross_entropy }
+}
+
 /// Trains a network on `real` and `simulated` pages and gives its ONNX file; `told` hears of the progress now and then and
 /// of the network so far.
 ///
@@ -77,12 +81,12 @@ pub fn train(
         page.map(|page| page.sample(SIDE_PX, &mut rng)).unwrap_or_default()
     };
     let mut network = match &settings.from {
-        None => Network::new(settings.width, settings.seed),
-        Some(onnx) => {
-            let weights =
-                onnx_graph::finder::read(onnx).context("the network to begin with is no cell finder of ours")?;
+        None => Network::new(task(settings.width), settings.seed),
+        Some(file) => {
+            let weights = onnx::read_finder(file).context("the network to begin with is no cell finder of ours")?;
             let first: Vec<f32> = (0..FIRST_MET).flat_map(|number| sample(number).0).collect();
-            Network::resumed(&weights, &first, SIDE_PX).context("the network to begin with has weights missing")?
+            Network::resumed(task(weights.width()), &weights, &first, SIDE_PX)
+                .context("the network to begin with has weights missing")?
         }
     };
     tracing::info!(parameters = network.parameters(), real = real.len(), simulated = simulated.len(), "training");
@@ -94,15 +98,15 @@ pub fn train(
             .collect();
         let pictures: Vec<f32> = samples.iter().flat_map(|sample| sample.0.iter().copied()).collect();
         let targets: Vec<f32> = samples.iter().flat_map(|sample| sample.1.iter().copied()).collect();
-        sum += network.step(&pictures, &targets, SIDE_PX, rate(step, settings));
+        sum += network.step(&pictures, &targets, SIDE_PX, rate(step, settings.steps, settings.learning_rate));
         count += 1;
         if count == 100 || step + 1 == settings.steps {
             let loss = sum / f32::from(count);
-            told(Progress { step: step + 1, loss }, &|| onnx_graph::finder::finder(&network.weights()))?;
+            told(Progress { step: step + 1, loss }, &|| onnx::finder(&network.weights()))?;
             (sum, count) = (0.0, 0);
         }
     }
-    Ok(onnx_graph::finder::finder(&network.weights())?)
+    Ok(onnx::finder(&network.weights())?)
 }
 
 /// A training picture that no step is shown (`[96, 96]`): what the network's test tensors are made of.
@@ -111,9 +115,9 @@ pub fn test_picture(pages: &[Page], seed: u64) -> Vec<f32> {
     pages.first().map(|page| page.sample(SIDE_PX, &mut rng).0).unwrap_or_default()
 }
 
-/// Up within the first hundredth of the steps, then down along half a cosine.
-fn rate(step: u32, settings: &FinderSettings) -> f32 {
-    let done = f64::from(step) / f64::from(settings.steps.max(1));
+/// Step `step` of `steps`: up within the first hundredth, then down along half a cosine.
+pub(super) fn rate(step: u32, steps: u32, longest: f32) -> f32 {
+    let done = f64::from(step) / f64::from(steps.max(1));
     let warm = (done / 0.01).min(1.0);
-    settings.learning_rate * (warm * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())) as f32
+    longest * (warm * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())) as f32
 }

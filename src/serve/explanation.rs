@@ -3,6 +3,8 @@
 //! Takes a cell's stored descriptor through a door that the daemon plugs in, gives numbers and one strip of pictures. One
 //! explanation is made at a time, off the async threads; the latest are kept; when too many wait, the next is told so.
 
+use crate::store::query::FrameSource;
+use crate::units::PointPx;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::fmt;
@@ -99,6 +101,23 @@ pub struct KinOfCell {
     pub scattering_um2: Option<f64>,
 }
 
+/// The cell's own picture with its hallmarks exaggerated, as a network draws it and the model reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ExaggeratedOfCell {
+    /// How many times as long its protrusions were to be.
+    pub protrusions_times: f64,
+    /// How many times as dense its granules were to be.
+    pub granules_times: f64,
+    /// By how much the model reads the driving feature higher, standard deviations of the training set towards "high".
+    pub shift_sd: f64,
+    /// The score there; `None` where it would be withheld.
+    pub score: Option<f64>,
+    /// Summed length of the protrusions on the picture, um; `None` when nothing could be measured.
+    pub protrusion_total_um: Option<f64>,
+    /// Its scattering, um2; `None` when nothing could be measured.
+    pub scattering_um2: Option<f64>,
+}
+
 /// Why a cell has its score.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Explanation {
@@ -108,9 +127,11 @@ pub struct Explanation {
     pub shifts: Vec<ShiftOfCell>,
     /// How many times the second row is stretched.
     pub gain: f64,
-    /// The pictures of the third row; empty when the bundle shows no reference cells.
+    /// The pictures of the first row, from low to high; empty when no network that exaggerates is at hand, or the frame is gone.
+    pub exaggerated: Vec<ExaggeratedOfCell>,
+    /// The pictures of the last row; empty when the bundle shows no reference cells.
     pub kin: Vec<KinOfCell>,
-    /// The strip: above, the decoded pictures; below, where each is brighter than the unmoved one; at the bottom, where the bundle has
+    /// The strip: at the top, where there is one, the cell exaggerated; then the decoded pictures; below, where each is brighter than the unmoved one; at the bottom, where the bundle has
     /// them, training cells that lie as far along the feature. Gray PNG.
     #[serde(skip)]
     pub strip_png: Vec<u8>,
@@ -123,6 +144,8 @@ pub struct Asked {
     pub bundle_sha256: String,
     /// The stored descriptor, 56 values.
     pub latent: Vec<f32>,
+    /// Where the cell can be seen again: its frame's source, and its centre there.
+    pub seen: Option<(FrameSource, PointPx)>,
 }
 
 /// The door to the model. Called off the async threads, never twice at a time.
@@ -200,11 +223,18 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     fn asked(value: f32) -> Asked {
-        Asked { bundle_sha256: "5".repeat(64), latent: vec![value; 56] }
+        Asked { bundle_sha256: "5".repeat(64), latent: vec![value; 56], seen: None }
     }
 
     fn explanation() -> Explanation {
-        Explanation { features: Vec::new(), shifts: Vec::new(), gain: 1.0, kin: Vec::new(), strip_png: vec![1] }
+        Explanation {
+            features: Vec::new(),
+            shifts: Vec::new(),
+            gain: 1.0,
+            exaggerated: Vec::new(),
+            kin: Vec::new(),
+            strip_png: vec![1],
+        }
     }
 
     #[tokio::test]

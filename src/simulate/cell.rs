@@ -59,6 +59,15 @@ impl Traits {
     }
 }
 
+/// How a cell differs from its twin: the same pseudopods and granules, only more or less of them.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Exaggeration {
+    /// Natural logarithm of how many times as long every pseudopod is.
+    pub protrusions: f64,
+    /// Natural logarithm of how many times as dense every granule is.
+    pub granules: f64,
+}
+
 /// A change of state during the film: the efficiency moves by `shift` within some twenty minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Transition {
@@ -294,6 +303,16 @@ impl SimulatedCell {
         };
         cell.settle();
         cell
+    }
+
+    /// Makes the cell its own twin.
+    pub fn exaggerate(&mut self, by: Exaggeration) {
+        for pod in &mut self.pseudopods {
+            pod.length_um *= by.protrusions.exp();
+        }
+        for granule in &mut self.granules {
+            granule.weight *= by.granules.exp();
+        }
     }
 
     /// Radius of a sphere of this cell's volume, um.

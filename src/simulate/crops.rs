@@ -48,6 +48,13 @@ impl Default for CropPlan {
     }
 }
 
+impl CropPlan {
+    /// Length of the plan's films, minutes.
+    pub(super) fn film_min(&self) -> f64 {
+        (self.time_points.saturating_sub(1) * self.stride).max(1) as f64 * self.scene.interval_min
+    }
+}
+
 /// One window around one cell at one time point.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelledWindow {
@@ -84,7 +91,7 @@ where
 /// The windows of one field, by time, then cell.
 fn of_field(panel: &Panel, plan: &CropPlan, place: Place) -> Vec<LabelledWindow> {
     let Some(class) = panel.tumours.get(place.tumour).map(|t| t.class) else { return Vec::new() };
-    let base = SceneSettings { film_min: film_min(plan), ..plan.scene.clone() };
+    let base = SceneSettings { film_min: plan.film_min(), ..plan.scene.clone() };
     let Some((settings, seed)) = panel.field(place, &base) else { return Vec::new() };
     let mut rng = ChaCha8Rng::seed_from_u64(seed ^ 0x0c40);
     let mut scene = Scene::new(settings, seed);
@@ -95,14 +102,8 @@ fn of_field(panel: &Panel, plan: &CropPlan, place: Place) -> Vec<LabelledWindow>
             let mut jitter = || rng.random_range(-1.0..=1.0) * plan.jitter_px;
             let centre = PointPx { x: truth.centroid.x + jitter(), y: truth.centroid.y + jitter() };
             let Some(corner) = corner(centre, plan.side_px, (frame.width_px, frame.height_px)) else { continue };
-            let counts = frame
-                .counts
-                .chunks_exact(frame.width_px)
-                .skip(corner.1)
-                .take(plan.side_px)
-                .flat_map(|row| row.iter().skip(corner.0).take(plan.side_px).map(|&c| f32::from(c)))
-                .collect();
-            if let Some(plane) = Plane::new(plan.side_px, plan.side_px, counts, 65535.0) {
+            let plane = window(&frame.counts, frame.width_px, corner, plan.side_px);
+            if let Some(plane) = plane {
                 let truth = truth.clone();
                 windows.push(LabelledWindow { plane, place, class, time_index: frame.time_index, corner, truth });
             }
@@ -111,13 +112,15 @@ fn of_field(panel: &Panel, plan: &CropPlan, place: Place) -> Vec<LabelledWindow>
     windows
 }
 
-/// Length of a plan's films, minutes.
-fn film_min(plan: &CropPlan) -> f64 {
-    (plan.time_points.saturating_sub(1) * plan.stride).max(1) as f64 * plan.scene.interval_min
+/// The `side` x `side` px of a frame's `counts` from `corner` on.
+pub(super) fn window(counts: &[u16], width_px: usize, corner: (usize, usize), side: usize) -> Option<Plane> {
+    let rows = counts.chunks_exact(width_px).skip(corner.1).take(side);
+    let counts = rows.flat_map(|row| row.iter().skip(corner.0).take(side).map(|&count| f32::from(count))).collect();
+    Plane::new(side, side, counts, 65535.0)
 }
 
 /// First column and row of a window of `side` around `centre`; `None` when it does not lie wholly in the frame.
-fn corner(centre: PointPx, side: usize, (width, height): (usize, usize)) -> Option<(usize, usize)> {
+pub(super) fn corner(centre: PointPx, side: usize, (width, height): (usize, usize)) -> Option<(usize, usize)> {
     let first = |c: f64, n: usize| {
         let low = c.round() - (side / 2) as f64;
         (low >= 0.0 && low + side as f64 <= n as f64).then_some(low as usize)

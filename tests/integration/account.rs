@@ -166,6 +166,11 @@ fn story_of_a_cell_is_a_folder_with_a_page_its_pictures_and_its_numbers() {
     assert_eq!(first["cell_id"], cell);
     assert!(first["series"].as_array().unwrap().len() > 3 && first["nearest"].as_array().unwrap().is_empty());
     assert_eq!(first["strip"].as_array().unwrap().len(), 9);
+    let exaggerated = first["exaggerated"]["pictures"].as_array().unwrap();
+    assert_eq!(exaggerated.len(), 9);
+    let times: Vec<f64> = exaggerated.iter().map(|it| it["granules_times"].as_f64().unwrap()).collect();
+    assert!((times[4] - 1.0).abs() < 1e-9, "the cell as it is stands in the middle: {times:?}");
+    assert!(exaggerated.iter().all(|it| out.join(it["file"].as_str().unwrap()).is_file()));
     let page = std::fs::read_to_string(out.join("index.html")).unwrap();
     for part in page.split("src=\"").skip(1) {
         let file = part.split('"').next().unwrap();

@@ -3,7 +3,7 @@
 
 use cytowatch::frame::Plane;
 use cytowatch::id::FrameId;
-use cytowatch::serve::explanation::{Asked, Explanation, FeatureOfCell, KinOfCell, ShiftOfCell};
+use cytowatch::serve::explanation::{Asked, ExaggeratedOfCell, Explanation, FeatureOfCell, KinOfCell, ShiftOfCell};
 use cytowatch::store::Store;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
@@ -484,10 +484,19 @@ pub(crate) fn explain(asked: &Asked) -> Explanation {
         protrusion_total_um: Some(12.34 + shift_sd),
         scattering_um2: (place == 3).then_some(0.5),
     };
+    let exaggerated = |shift_sd: f64| ExaggeratedOfCell {
+        protrusions_times: (0.2 * shift_sd).exp(),
+        granules_times: (0.3 * shift_sd).exp(),
+        shift_sd: 0.3 * shift_sd,
+        score: (shift_sd < 3.0).then(|| 1.0 / (1.0 + (-0.3 * shift_sd).exp())),
+        protrusion_total_um: Some(12.0 + 2.0 * shift_sd),
+        scattering_um2: Some(20.0 + 4.0 * shift_sd),
+    };
     Explanation {
         features: vec![feature(31, 0.82), feature(7, -0.55), feature(44, 0.41), feature(2, 0.33), feature(19, -0.30)],
         shifts: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0].map(shift).to_vec(),
         gain: 3.4,
+        exaggerated: [-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0].map(exaggerated).to_vec(),
         kin: vec![kin(1, -2.1), kin(3, 0.1)],
         strip_png: cytowatch::picture::gray_png(width, height, &pixels).unwrap(),
     }

@@ -1,5 +1,6 @@
 //! `cytowatch explain cell`: everything about one stored cell, as a folder with a page, its pictures and its numbers.
 
+use super::exaggerated::exaggerated;
 use super::rank::tracks_by_sample;
 use crate::cells::crop::{self, Cutter};
 use crate::cells::{CROP_SIDE_PX, Crop};
@@ -19,6 +20,7 @@ use crate::explain::{hallmarks, reconstruct, strip};
 use crate::frame::Plane;
 use crate::id::{BundleId, CellId, RunId, SessionId, TrackId};
 use crate::infer::discriminant::score;
+use crate::infer::exaggerator::Exaggerator;
 use crate::infer::{EngineChoice, InferSettings, LATENT_LEN, Latent, Model};
 use crate::picture::{gray_png, rgb_png};
 use crate::pipeline::reread;
@@ -230,13 +232,17 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
     let feature = feature.with_context(|| format!("the model has no {LATENT_LEN} features to choose from"))?;
     let box_side = 2 * crop::radius_px(known.pixel_size) + 1;
     let light = Light::of(&own.1, centre(&own.0), box_side).context("the crop has no light")?;
-    let weight = facts.discriminant.weights.get(feature.feature.wrapping_sub(1)).copied().unwrap_or(0.0);
-    let towards_high = if weight < 0.0 { -1.0 } else { 1.0 };
+    let is_falling =
+        facts.discriminant.weights.get(feature.feature.wrapping_sub(1)).is_some_and(|weight| *weight < 0.0);
+    let towards_high = if is_falling { -1.0 } else { 1.0 };
     let mut shifts = shifts(args.reach, args.step)?;
-    if weight < 0.0 {
+    if is_falling {
         // The strip runs from low to high.
         shifts.reverse();
     }
+    let network = Exaggerator::shipped(&known.infer)?;
+    let exaggerated =
+        network.map(|it| exaggerated(&args.out, (model, &it), (&cell_crop, light), feature.feature)).transpose()?;
     let found = traverse(model, &latent, feature.feature, &shifts)?;
     let brighter = strip::stretched(found.iter().map(|it| &it.brighter)).0;
     let mut pictures = Vec::new();
@@ -252,8 +258,7 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
         real_cells(&args.out, &references, (&latent, &sd), (feature.feature, &shifts, towards_high))?;
     let measured: Vec<(f64, Hallmarks)> =
         pictures.iter().filter_map(|it| Some((towards_high * it.shift, it.hallmarks?))).collect();
-    let bundle = model.bundle();
-    let cell = &known.cell;
+    let (bundle, cell) = (model.bundle(), &known.cell);
     Ok(Story {
         cell_id: args.cell,
         place: known.place.in_words(),
@@ -274,6 +279,7 @@ fn tell(args: &Args, known: &Known, model: &mut Model) -> anyhow::Result<Story> 
         reconstruction_mse: reconstruction.mse,
         nearest,
         feature,
+        exaggerated,
         strip: pictures,
         rise: Rise::along(&measured),
         kin,

@@ -4,7 +4,7 @@ use super::*;
 use crate::cells::{self, DetectSettings, FoundCells, FrameVerdict};
 use crate::frame::{self, Plane};
 use crate::infer::EngineChoice;
-use crate::infer::onnx_graph::finder::{dark_is_a_star, dark_is_foreground};
+use crate::infer::onnx_graph::unet::{dark_is_a_star, dark_is_foreground};
 use crate::units::PixelSize;
 
 /// The engine that is always there.

@@ -3,11 +3,11 @@
 use super::SIDE_PX;
 use crate::cells::working::NETWORK_DIAMETER_PX;
 use crate::infer::bundle::sha256_hex;
-use crate::infer::finder_plan::{MAPS, MULTIPLE_PX};
 use crate::infer::npy::{self, Tensor};
 use crate::infer::onnx_graph::OPSET;
-use crate::infer::onnx_graph::finder::{MAPS_OUT, PICTURE};
+use crate::infer::onnx_graph::unet::{MAPS_OUT, PICTURE};
 use crate::infer::pictures::PictureNetwork;
+use crate::infer::unet::{MAPS, MULTIPLE_PX};
 use crate::infer::{EngineChoice, InferSettings};
 use anyhow::Context as _;
 use std::path::Path;
@@ -55,19 +55,9 @@ pub fn write(folder: &Path, onnx: &[u8], picture: &[f32], card: &str) -> anyhow:
     }
     let [network, test_picture, test_maps, _] = files.map(|(_, bytes)| sha256_hex(&bytes));
     let version = env!("CARGO_PKG_VERSION");
-    let axes = |channels: &str| {
-        format!(
-            "  axes:
-  - type: batch
-  - type: channel
-    channel_names: [{channels}]
-  - {{type: space, id: y, size: {{min: {MULTIPLE_PX}, step: {MULTIPLE_PX}}}}}
-  - {{type: space, id: x, size: {{min: {MULTIPLE_PX}, step: {MULTIPLE_PX}}}}}
-  data: {{type: float32}}
-"
-        )
-    };
-    let (axes_in, axes_out) = (axes("phase"), axes("inside, depth"));
+    let free = format!("{{min: {MULTIPLE_PX}, step: {MULTIPLE_PX}}}");
+    let axes_in = axes("phase", |_| free.clone());
+    let axes_out = axes("inside, depth", |axis| format!("{{tensor_id: {PICTURE}, axis_id: {axis}}}"));
     let rdf = format!(
         "type: model
 format_version: 0.5.4
@@ -98,4 +88,20 @@ config:
 "
     );
     write("rdf.yaml", rdf.as_bytes())
+}
+
+/// The axes of a tensor of pictures as they stand in `rdf.yaml`; `size` says how long `y` and `x` are.
+pub(in crate::learn) fn axes(channels: &str, size: impl Fn(&str) -> String) -> String {
+    format!(
+        "  axes:
+  - type: batch
+  - type: channel
+    channel_names: [{channels}]
+  - {{type: space, id: y, size: {}}}
+  - {{type: space, id: x, size: {}}}
+  data: {{type: float32}}
+",
+        size("y"),
+        size("x")
+    )
 }

@@ -1,6 +1,6 @@
 //! A picture with true outlines, ready to be cut into disturbed training pictures.
 
-use super::network::WANTED;
+use super::loss::WANTED;
 use crate::cells::maps;
 use crate::cells::working::{View, WorkingPicture};
 use crate::frame::{self, Plane};

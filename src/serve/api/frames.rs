@@ -10,6 +10,7 @@ use crate::serve::problem::Problem;
 use crate::store::query::{
     self, CellDetail, CellInFrame, FrameDetail, FrameSource, LedgerEntry, LedgerFilter, Page, TrackDetail,
 };
+use crate::units::PointPx;
 use axum::Router;
 use axum::extract::State;
 use axum::http::header;
@@ -158,12 +159,16 @@ async fn cell_crop(
 
 async fn explained(state: &ServeState, cell: i64) -> Result<Arc<Explanation>, Problem> {
     let cell = known_cell(state, cell).await?;
-    if let Some(reason) = cell.cell.withheld {
+    if let Some(reason) = cell.cell.withheld.clone() {
         return Err(ExplanationFault::Withheld { reason }.into());
     }
     let bundle = query::bundle(&state.readers).await?;
-    let (Some(latent), Some(bundle)) = (cell.latent, bundle) else { return Err(ExplanationFault::NotScored.into()) };
-    let asked = Asked { bundle_sha256: bundle.sha256, latent };
+    let (Some(latent), Some(bundle)) = (cell.latent.clone(), bundle) else {
+        return Err(ExplanationFault::NotScored.into());
+    };
+    let source = query::frame_source(&state.readers, cell.frame_id).await?;
+    let seen = source.map(|source| (source, PointPx { x: cell.cell.x_px, y: cell.cell.y_px }));
+    let asked = Asked { bundle_sha256: bundle.sha256, latent, seen };
     Ok(state.explanations.of(cell.cell.cell_id.0, asked).await?)
 }
 

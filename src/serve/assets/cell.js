@@ -65,19 +65,28 @@ function path(cells, cell) {
       h("p", { class: "hint" }, `${told}. Ring: where it was first.`)));
 }
 
-/** The decoder's pictures with the driving feature moved, their scores below, and the features in numbers. */
+/** The cell from low to high along the driving feature: exaggerated, as the decoder draws it, and training cells; and the features in numbers. */
 function explanation(cell, found) {
   const [driving] = found.features;
-  const rows = found.kin.length ? 3 : 2;
-  const kin = found.kin.map((one) => `${signed(one.shift_sd, 1)} sd${one.high === null ? "" : one.high ? ", high" : ", low"}${one.scattering_um2 === null ? "" : `: ${measure(one.protrusion_total_um, "µm", 1)}, ${measure(one.scattering_um2, "µm²", 2)}`}`).join("; ");
+  const [own, kin] = [found.exaggerated.length > 0, found.kin.length > 0];
+  const rows = 2 + (own ? 1 : 0) + (kin ? 1 : 0);
+  const measured = (one) => one.scattering_um2 === null ? "" : `: ${measure(one.protrusion_total_um, "µm", 1)}, ${measure(one.scattering_um2, "µm²", 2)}`;
+  const relatives = found.kin.map((one) => `${signed(one.shift_sd, 1)} sd${one.high === null ? "" : one.high ? ", high" : ", low"}${measured(one)}`).join("; ");
+  const exaggerated = found.exaggerated.map((one) => `${signed(one.shift_sd, 1)} sd, ${one.score === null ? "withheld" : `score ${score(one.score)}`}${measured(one)}`).join("; ");
   const caption = (one) => h("span", {}, h("b", {}, one.shift_sd === 0 ? "as it is" : `${signed(one.shift_sd, 0)} sd`), one.score === null ? "withheld" : [h("i", { class: "dot", style: { background: colour(one.score) } }), score(one.score)]);
+  const alt = [
+    own && `This cell with its protrusions and granules exaggerated, from low to high.`,
+    `What the model's decoder draws for it when feature ${driving.feature} is moved by ${found.shifts[0].shift_sd} to ${found.shifts.at(-1).shift_sd} standard deviations, and below each where it is brighter than the unmoved picture.`,
+    kin && "At the bottom training cells that lie as far along the feature.",
+  ];
   return [h("div", { class: "strips" },
     h("figure", { class: "explained" },
-      h("img", { src: `/api/v1/cells/${cell.cell_id}/explanation.png`, width: 1804, height: rows * 258 - 2, alt: `What the model's decoder draws for this cell when feature ${driving.feature} is moved by ${found.shifts[0].shift_sd} to ${found.shifts.at(-1).shift_sd} standard deviations, and below each where it is brighter than the unmoved picture${rows === 3 ? "; at the bottom training cells that lie as far along the feature" : ""}` }),
+      h("img", { src: `/api/v1/cells/${cell.cell_id}/explanation.png`, width: 1804, height: rows * 258 - 2, alt: alt.filter(Boolean).join(" ") }),
       h("figcaption", { style: { gridTemplateColumns: `repeat(${found.shifts.length}, 1fr)` } }, found.shifts.map(caption)))),
   h("div", { class: "body" },
-    h("p", { class: "hint" }, `Top: what the decoder draws when feature ${driving.feature}, which goes most strongly with this model's score, is moved. ${rows === 3 ? "Middle" : "Below"}: where that is brighter than the middle picture (${found.gain.toFixed(1)} times stretched). Drawn by the model, not photographed; a decoder draws neither grain nor thin protrusions.`),
-    rows === 3 && h("p", { class: "hint" }, `Bottom: training cells whose feature really lies that far from this cell's, otherwise as like it as there are. From left to right, with protrusions and scattering: ${kin}.`),
+    own && h("p", { class: "hint" }, `Top: this cell's own picture with longer or shorter protrusions and denser or fainter granules, drawn by a network that was taught on simulated cells; both are changed in the proportion in which they move feature ${driving.feature}. What the model reads from each, and what is measured: ${exaggerated}.`),
+    h("p", { class: "hint" }, `${own ? "Then" : "Top"}: what the decoder draws when feature ${driving.feature}, which goes most strongly with this model's score, is moved as written below the pictures; under it, where that is brighter than the middle picture (${found.gain.toFixed(1)} times stretched). Drawn by the model, not photographed; a decoder draws neither grain nor thin protrusions.`),
+    kin && h("p", { class: "hint" }, `Bottom: training cells whose feature really lies that far from this cell's, otherwise as like it as there are. From left to right, with protrusions and scattering: ${relatives}.`),
     h("div", { class: "scroll" }, h("table", { class: "table small-table" }, h("thead", {}, h("tr", {}, ["Feature", "Goes with the score", "This cell", "Adds to the log odds"].map((name, i) => h("th", { scope: "col", class: i ? "num" : null }, name)))),
       h("tbody", {}, found.features.map((one) => h("tr", {}, h("th", { scope: "row" }, one.feature), h("td", { class: "num" }, `r ${signed(one.correlation, 2)}`), h("td", { class: "num" }, `${signed(one.value_sd, 1)} sd`), h("td", { class: "num" }, signed(one.adds_logit, 2))))))))];
 }

@@ -2,7 +2,7 @@
 
 use super::{MARGIN_PX, Moment, Scene, SceneSettings, SimulatedFrame, Stand, render};
 use crate::simulate::cell::life::Event;
-use crate::simulate::cell::{SimulatedCell, normal};
+use crate::simulate::cell::{Exaggeration, SimulatedCell, normal};
 use crate::simulate::optics::{Bench, Optics, fast_length};
 use rand::RngExt as _;
 use rand::SeedableRng as _;
@@ -209,6 +209,14 @@ impl Moment {
     /// Renders the frame; pure.
     pub fn render(&self) -> SimulatedFrame {
         render::frame(&self.scene)
+    }
+
+    /// The same moment, with every cell its own twin: same places, same noise, longer pseudopods and denser granules.
+    #[must_use]
+    pub fn exaggerated(&self, by: Exaggeration) -> Self {
+        let mut twin = self.clone();
+        twin.scene.cells.iter_mut().for_each(|cell| cell.exaggerate(by));
+        twin
     }
 }
 

@@ -1,25 +1,43 @@
-//! The cell finder's network as an ONNX file: `picture [N, 1, H, W] -> maps [N, 2, H, W]`, logits; H and W are free.
+//! The small U-Nets as ONNX files; height and width are free.
+//!
+//! Cell finder: `picture [N, 1, H, W] -> maps [N, 2, H, W]`, logits. Exaggerator: `told [N, 14, H, W] -> added [N, 4, H, W]`.
 
 use super::message::{self, Dimension, Shape};
 use super::{BATCH_AXIS, Chain, Taps, fold, ints};
 use crate::infer::InferError;
 use crate::infer::architecture::BatchNorm;
-use crate::infer::finder_plan::{FinderWeights, Layer, MAPS, Step, plan};
+use crate::infer::unet::{self, ADDED, Layer, MAPS, Step, TOLD, UnetWeights};
 
-/// Name of the input, the working picture.
+/// Name of the cell finder's input, the working picture.
 pub const PICTURE: &str = "picture";
-/// Name of the output: logits of inside and of depth.
+/// Name of its output: logits of inside and of depth.
 pub const MAPS_OUT: &str = "maps";
+/// Name of the exaggerator's input.
+pub const TOLD_IN: &str = "told";
+/// Name of its output.
+pub const ADDED_OUT: &str = "added";
 
-/// The network as the bytes of an ONNX file.
+/// A cell finder as the bytes of an ONNX file.
 ///
 /// # Errors
-/// `weights` when a layer does not fit the plan.
-pub fn finder(weights: &FinderWeights) -> Result<Vec<u8>, InferError> {
-    let mut graph = Chain::new(PICTURE);
+/// `weights` when a layer does not fit its step.
+pub fn finder(weights: &UnetWeights) -> Result<Vec<u8>, InferError> {
+    Ok(chain(PICTURE, weights)?.finish("cell_finder", MAPS_OUT, shape(1), shape(MAPS)))
+}
+
+/// An exaggerator as the bytes of an ONNX file.
+///
+/// # Errors
+/// `weights` when a layer does not fit its step.
+pub fn exaggerator(weights: &UnetWeights) -> Result<Vec<u8>, InferError> {
+    Ok(chain(TOLD_IN, weights)?.finish("exaggerator", ADDED_OUT, shape(TOLD), shape(ADDED)))
+}
+
+fn chain(input: &'static str, weights: &UnetWeights) -> Result<Chain, InferError> {
+    let mut graph = Chain::new(input);
     let mut layers = weights.layers.iter();
     let mut kept: Vec<String> = Vec::new();
-    for (number, step) in plan(weights.width).into_iter().enumerate() {
+    for (number, step) in weights.steps.iter().copied().enumerate() {
         let name = format!("step{}", number + 1);
         let (operator, side, channels) = match step {
             Step::Keep => {
@@ -32,10 +50,10 @@ pub fn finder(weights: &FinderWeights) -> Result<Vec<u8>, InferError> {
                 continue;
             }
             Step::Down(input, output) => ("Conv", 4, [output, input]),
-            Step::Around(both) => ("Conv", 3, [both, both]),
+            Step::Around(input, output) => ("Conv", 3, [output, input]),
             Step::Up(input, output) => ("ConvTranspose", 4, [input, output]),
         };
-        let misfit = || InferError::Weights { layer: format!("cell finder, {name}") };
+        let misfit = || InferError::Weights { layer: format!("network on pictures, {name}") };
         let Layer { kernel, norm, slope } = layers.next().ok_or_else(misfit)?;
         let outputs = norm.gain.len();
         let run = if operator == "Conv" { kernel.len() / outputs.max(1) } else { side * side };
@@ -47,11 +65,11 @@ pub fn finder(weights: &FinderWeights) -> Result<Vec<u8>, InferError> {
             graph.slope(&name, *slope);
         }
     }
-    Ok(graph.finish("cell_finder", MAPS_OUT, shape(1), shape(MAPS)))
+    Ok(graph)
 }
 
 /// The weights in an ONNX file that [`finder`] wrote, batch norms folded; `None` when it is another.
-pub fn read(bytes: &[u8]) -> Option<FinderWeights> {
+pub fn read_finder(bytes: &[u8]) -> Option<UnetWeights> {
     let graph = message::decode(bytes)?.graph?;
     let numbers = |name: &String| -> Option<Vec<f32>> {
         let tensor = graph.initializer.iter().find(|tensor| tensor.name.as_ref() == Some(name))?;
@@ -70,8 +88,8 @@ pub fn read(bytes: &[u8]) -> Option<FinderWeights> {
             _ => {}
         }
     }
-    let width = layers.first()?.norm.gain.len();
-    let weights = FinderWeights { width, layers };
+    let steps = unet::finder(layers.first()?.norm.gain.len());
+    let weights = UnetWeights { steps, layers };
     // Written again it is the same file, or it was another network.
     (finder(&weights).ok()?.len() == bytes.len()).then_some(weights)
 }

@@ -1,37 +1,57 @@
-//! The cell finder's network in training: one step of Adam, and the weights for the ONNX file.
+//! The small U-Nets in training: one step of Adam, and the weights for the ONNX file.
 //!
 //! Pictures go through in vectors of [`LANES`], each vector with batch norms of its own, one thread a vector: what threads
 //! share is added up in the vectors' order. Kernels are `[tap, in, out]`. The same seed, pictures and order give the same
 //! numbers.
 
-use super::lanes::{self, Geometry, LANES, Map};
-use super::norm::{Moments, Norm};
+pub(super) mod lanes;
+mod norm;
+
 use crate::infer::architecture::{BatchNorm, KERNEL_TAPS};
-use crate::infer::finder_plan::{FinderWeights, Layer, MAPS, Step, plan};
-use crate::learn::kernels::{EPSILON, sigmoid};
+use crate::infer::unet::{Layer, Step, UnetWeights};
+use crate::learn::kernels::EPSILON;
 use crate::learn::parameters::{Parameter, Parameters, Start, generator};
+use lanes::{Geometry, LANES, Map};
+use norm::{Moments, Norm};
 use rayon::prelude::*;
 
 /// Taps of a 3 x 3 kernel.
 const TAPS: usize = 9;
-/// Numbers that are wanted for a pixel: inside, depth, and how much the pixel counts.
-pub(super) const WANTED: usize = 3;
+
+/// What a network's outputs are held against: takes them for a vector of pictures, and what is wanted of these, gives the mean
+/// loss and puts its gradient in the outputs' place.
+pub(super) type Loss = fn(&mut Map, &[f32]) -> f64;
+
+/// What a network is and learns.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    /// Its steps, a convolution first.
+    pub(super) steps: Vec<Step>,
+    /// What its outputs begin at.
+    pub(super) first_guess: f32,
+    /// How much they begin to spread about that, relative to what keeps a map's strength.
+    pub(super) first_spread: f32,
+    /// What it learns by.
+    pub(super) loss: Loss,
+}
 
 /// The network and what Adam remembers.
 #[derive(Debug, Clone)]
 pub(super) struct Network {
-    width: usize,
+    task: Task,
     trained: Parameters,
     running: Vec<Moments>,
 }
 
 /// Taps, input and output channels of a convolution.
 fn extent(step: Step) -> Option<(usize, usize, usize)> {
-    match step {
-        Step::Down(input, output) | Step::Up(input, output) => Some((KERNEL_TAPS, input, output)),
-        Step::Around(both) => Some((TAPS, both, both)),
-        Step::Keep | Step::Add => None,
-    }
+    let (input, output) = step.channels()?;
+    Some((if matches!(step, Step::Around(..)) { TAPS } else { KERNEL_TAPS }, input, output))
+}
+
+/// Which step is the last convolution: it has no norm.
+fn last(steps: &[Step]) -> usize {
+    steps.iter().rposition(|step| step.channels().is_some()).unwrap_or_default()
 }
 
 /// What is trained of a step.
@@ -51,7 +71,7 @@ struct Met {
     moments: Moments,
 }
 
-/// What one vector of pictures says: the mean cross-entropy and its gradient by every array.
+/// What one vector of pictures says: the mean loss and its gradient by every array.
 struct Said {
     loss: f64,
     gradients: Vec<Vec<f32>>,
@@ -60,18 +80,20 @@ struct Said {
 
 impl Network {
     /// An untrained network, its weights drawn from `seed` as He and others (2015) draw them.
-    pub(super) fn new(width: usize, seed: u64) -> Self {
+    pub(super) fn new(task: Task, seed: u64) -> Self {
         let mut rng = generator(seed, 7);
         let mut trained = Parameters::default();
         let mut running = Vec::new();
-        for (number, step) in plan(width).into_iter().enumerate() {
+        let last = last(&task.steps);
+        for (number, step) in task.steps.iter().copied().enumerate() {
             let Some((taps, inputs, outputs)) = extent(step) else { continue };
             // A transposed convolution of stride 2 meets a quarter of its taps at every pixel.
             let met = inputs * if matches!(step, Step::Up(..)) { taps / 4 } else { taps };
-            let start = Start::Normal(0.0, (2.0 / met as f32).sqrt());
+            let spread = if number == last { task.first_spread } else { 1.0 };
+            let start = Start::Normal(0.0, spread * (2.0 / met as f32).sqrt());
             trained.add(format!("{number}.kernel"), &[taps * inputs, outputs], start, &mut rng);
-            if outputs == MAPS {
-                trained.add(format!("{number}.bias"), &[outputs], Start::Constant(-1.0), &mut rng);
+            if number == last {
+                trained.add(format!("{number}.bias"), &[outputs], Start::Constant(task.first_guess), &mut rng);
                 continue;
             }
             trained.add(format!("{number}.gain"), &[outputs], Start::Constant(1.0), &mut rng);
@@ -79,15 +101,15 @@ impl Network {
             trained.add(format!("{number}.slope"), &[1], Start::Constant(0.1), &mut rng);
             running.push(Moments { mean: vec![0.0; outputs], variance: vec![1.0; outputs] });
         }
-        Self { width, trained, running }
+        Self { task, trained, running }
     }
 
     /// The network of `weights`, ready to be trained further. Its batch norms are set to what they do to `pictures`
     /// (`[n, side, side]`, a multiple of [`LANES`]), so that it still gives about what it gave. `None` when the weights do
     /// not fit their plan.
-    pub(super) fn resumed(weights: &FinderWeights, pictures: &[f32], side: usize) -> Option<Self> {
-        let mut network = Self::new(weights.width, 0);
-        let steps: Vec<_> = plan(weights.width).into_iter().filter_map(|step| Some((step, extent(step)?))).collect();
+    pub(super) fn resumed(task: Task, weights: &UnetWeights, pictures: &[f32], side: usize) -> Option<Self> {
+        let steps: Vec<_> = task.steps.iter().filter_map(|step| Some((*step, extent(*step)?))).collect();
+        let mut network = Self::new(task, 0);
         let mut layers = weights.layers.iter();
         // Every step's first array, in the order of [`Network::new`].
         let mut first = 0;
@@ -95,13 +117,13 @@ impl Network {
         for (step, (taps, inputs, outputs)) in steps {
             let layer = layers.next().filter(|layer| layer.kernel.len() == taps * inputs * outputs)?;
             network.trained.set(first, from_file(step, &layer.kernel, inputs, outputs));
-            if outputs == MAPS {
+            let Some(slope) = layer.slope else {
                 network.trained.set(first + 1, layer.norm.bias.clone());
-            } else {
-                network.trained.set(first + 3, vec![layer.slope?]);
-                norms.push((first, layer.norm.bias.clone()));
-                first += 4;
-            }
+                continue;
+            };
+            network.trained.set(first + 3, vec![slope]);
+            norms.push((first, layer.norm.bias.clone()));
+            first += 4;
         }
         // One after the other: what a norm meets depends on those before it.
         for (number, (first, bias)) in norms.into_iter().enumerate() {
@@ -116,10 +138,15 @@ impl Network {
     /// What each batch norm meets in `pictures`.
     fn moments(&self, pictures: &[f32], side: usize) -> Vec<Moments> {
         let vectors: Vec<Vec<Moments>> = pictures
-            .par_chunks_exact(LANES * side * side)
+            .par_chunks_exact(self.inputs() * LANES * side * side)
             .map(|vector| self.forward(vector, side).0.into_iter().map(|met| met.moments).collect())
             .collect();
         mean_moments(&vectors)
+    }
+
+    /// Channels of a picture.
+    fn inputs(&self) -> usize {
+        self.task.steps.first().and_then(|step| step.channels()).map_or(1, |(inputs, _)| inputs)
     }
 
     /// How many numbers are trained.
@@ -127,11 +154,12 @@ impl Network {
         self.trained.count()
     }
 
-    /// One step on `pictures` (`[n, side, side]`, `n` a multiple of [`LANES`]) and `wanted` (`[n, side, side, WANTED]`,
-    /// maps 0..=1); gives the mean cross-entropy before the step.
+    /// One step on `n` `pictures` (`[n, channels, side, side]`, `n` a multiple of [`LANES`]) and what is `wanted` of them (`n`
+    /// times as many numbers as the loss takes of one); gives the mean loss before the step.
     pub(super) fn step(&mut self, pictures: &[f32], wanted: &[f32], side: usize, learning_rate: f32) -> f32 {
-        let vector = LANES * side * side;
-        let pairs = pictures.par_chunks_exact(vector).zip(wanted.par_chunks_exact(WANTED * vector));
+        let vector = self.inputs() * LANES * side * side;
+        let wanted_of_vector = wanted.len() / (pictures.len() / vector.max(1)).max(1);
+        let pairs = pictures.par_chunks_exact(vector).zip(wanted.par_chunks_exact(wanted_of_vector.max(1)));
         let said: Vec<Said> = pairs.map(|(pictures, wanted)| self.learn(pictures, wanted, side)).collect();
         let count = said.len().max(1);
         let mut sums: Vec<Vec<f32>> = self.trained.list().iter().map(|array| vec![0.0; array.values.len()]).collect();
@@ -152,12 +180,13 @@ impl Network {
         let array = |at: usize| arrays.get(at).copied().unwrap_or_default();
         let mut first = 0;
         let mut layers = Vec::new();
-        for step in plan(self.width) {
-            let Some((.., outputs)) = extent(step) else {
+        let last = last(&self.task.steps);
+        for (number, step) in self.task.steps.iter().copied().enumerate() {
+            if step.channels().is_none() {
                 layers.push((step, Trained { first, kernel: &[], norm: None, bias: &[] }));
                 continue;
-            };
-            let is_last = outputs == MAPS;
+            }
+            let is_last = number == last;
             let bias = array(first + if is_last { 1 } else { 2 });
             let slope = array(first + 3).first().copied().unwrap_or(0.0);
             let norm = (!is_last).then(|| Norm { gain: array(first + 1), bias, slope });
@@ -169,7 +198,7 @@ impl Network {
 
     /// What every convolution meets in a vector of pictures, and the logits.
     fn forward(&self, pictures: &[f32], side: usize) -> (Vec<Met>, Map) {
-        let mut map = side_by_side(pictures, side);
+        let mut map = side_by_side(pictures, self.inputs(), side);
         let (mut met, mut kept) = (Vec::new(), Vec::new());
         for (step, trained) in self.layers() {
             let Some((.., outputs)) = extent(step) else {
@@ -203,10 +232,10 @@ impl Network {
         (met, map)
     }
 
-    /// The mean cross-entropy of a vector of pictures and its gradients.
+    /// The mean loss of a vector of pictures and its gradients.
     fn learn(&self, pictures: &[f32], wanted: &[f32], side: usize) -> Said {
         let (mut met, mut gradient) = self.forward(pictures, side);
-        let loss = cross_entropy(&mut gradient, wanted);
+        let loss = (self.task.loss)(&mut gradient, wanted);
         let mut gradients = vec![Vec::new(); self.trained.list().len()];
         let (mut moments, mut kept) = (Vec::new(), Vec::new());
         for (step, trained) in self.layers().into_iter().rev() {
@@ -237,7 +266,7 @@ impl Network {
                 set(1, by_bias(&gradient));
             }
             set(0, by_kernel(step, &input, &gradient, taps));
-            if inputs > 1 {
+            if !met.is_empty() {
                 gradient = by_input(step, &gradient, &turned(trained.kernel, inputs, outputs), inputs);
             }
         }
@@ -260,14 +289,15 @@ impl Network {
     }
 
     /// The weights as the ONNX file wants them.
-    pub(super) fn weights(&self) -> FinderWeights {
+    pub(super) fn weights(&self) -> UnetWeights {
         let mut arrays = self.trained.list().iter().map(|array| array.values.clone());
         let mut running = self.running.iter();
         let mut layers = Vec::new();
-        for step in plan(self.width) {
-            let Some((_, inputs, outputs)) = extent(step) else { continue };
+        let last = last(&self.task.steps);
+        for (number, step) in self.task.steps.iter().copied().enumerate() {
+            let Some((inputs, outputs)) = step.channels() else { continue };
             let kernel = for_file(step, &arrays.next().unwrap_or_default(), inputs, outputs);
-            if outputs == MAPS {
+            if number == last {
                 let norm = BatchNorm { bias: arrays.next().unwrap_or_default(), ..BatchNorm::exact(outputs) };
                 layers.push(Layer { kernel, norm, slope: None });
                 continue;
@@ -279,7 +309,7 @@ impl Network {
             let variance = moments.map(|m| m.variance.clone()).unwrap_or_default();
             layers.push(Layer { kernel, norm: BatchNorm { gain, bias, mean, variance }, slope });
         }
-        FinderWeights { width: self.width, layers }
+        UnetWeights { steps: self.task.steps.clone(), layers }
     }
 }
 
@@ -299,13 +329,15 @@ fn mean_moments(vectors: &[Vec<Moments>]) -> Vec<Moments> {
     means
 }
 
-/// `[LANES, side, side]` as a map of one channel.
-fn side_by_side(pictures: &[f32], side: usize) -> Map {
-    let mut map = Map::new(side, side, 1);
+/// `[LANES, channels, side, side]` as a map.
+fn side_by_side(pictures: &[f32], channels: usize, side: usize) -> Map {
+    let mut map = Map::new(side, side, channels);
     for (y, row) in map.rows_mut().enumerate() {
-        for (lane, picture) in pictures.chunks_exact(side * side).enumerate() {
-            let line = picture.get(y * side..(y + 1) * side).unwrap_or_default();
-            row.iter_mut().skip(lane).step_by(LANES).zip(line).for_each(|(to, from)| *to = *from);
+        for (place, plane) in pictures.chunks_exact(side * side).enumerate() {
+            let (lane, channel) = (place / channels, place % channels);
+            let line = plane.get(y * side..(y + 1) * side).unwrap_or_default();
+            let values = row.iter_mut().skip(channel * LANES + lane).step_by(channels * LANES);
+            values.zip(line).for_each(|(to, from)| *to = *from);
         }
     }
     map
@@ -373,30 +405,6 @@ fn by_bias(gradient: &Map) -> Vec<f32> {
     sums.into_iter().map(|sum| sum as f32).collect()
 }
 
-/// Mean cross-entropy of the logits against what is `wanted` (`[LANES, side, side, WANTED]`), each pixel counted by its
-/// weight; the logits become its gradient.
-fn cross_entropy(logits: &mut Map, wanted: &[f32]) -> f64 {
-    let side = logits.width;
-    let scale = 1.0 / (LANES * side * side * MAPS) as f32;
-    let mut loss = 0.0_f64;
-    for (y, row) in logits.rows_mut().enumerate() {
-        let mut sum = 0.0_f32;
-        for (lane, wanted) in wanted.chunks_exact(side * side * WANTED).enumerate() {
-            let line = wanted.get(y * side * WANTED..(y + 1) * side * WANTED).unwrap_or_default();
-            for (pixel, wanted) in row.chunks_exact_mut(MAPS * LANES).zip(line.chunks_exact(WANTED)) {
-                let [inside, depth, weight] = *wanted else { continue };
-                for (logit, target) in pixel.iter_mut().skip(lane).step_by(LANES).zip([inside, depth]) {
-                    let x = *logit;
-                    sum += weight * (x.max(0.0) - x * target + (-x.abs()).exp().ln_1p());
-                    *logit = weight * scale * (sigmoid(x) - target);
-                }
-            }
-        }
-        loss += f64::from(sum * scale);
-    }
-    loss
-}
-
 /// `[tap, in, out]` to `[tap, out, in]`.
 #[expect(clippy::indexing_slicing, reason = "the kernel holds taps * inputs * outputs numbers")]
 fn turned(kernel: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
@@ -434,7 +442,8 @@ fn from_file(step: Step, kernel: &[f32], inputs: usize, outputs: usize) -> Vec<f
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::infer::onnx_graph::finder;
+    use crate::infer::onnx_graph::unet as onnx;
+    use crate::learn::{exaggerator, finder};
 
     #[test]
     fn gradients_are_the_differences_quotients() {
@@ -444,8 +453,15 @@ mod tests {
         let target = |i: usize| f32::from(u8::from((i / 32).is_multiple_of(3)));
         let wanted: Vec<f32> =
             (0..LANES * side * side).flat_map(|i| [target(i), 0.5 * target(i), 1.0 + target(i)]).collect();
-        let network = Network::new(4, 5);
-        let said = network.learn(&pictures, &wanted, side);
+        check_gradients(&Network::new(finder::task(4), 5), &pictures, &wanted, side);
+        // Fourteen channels in, four out, and sums within sums.
+        let told: Vec<f32> = (0..14 * LANES * 256).map(|i| (i as f32 * 0.23).sin()).collect();
+        let added: Vec<f32> = (0..4 * LANES * 256).map(|i| (i as f32 * 0.31).cos()).collect();
+        check_gradients(&Network::new(exaggerator::task(4), 5), &told, &added, 16);
+    }
+
+    fn check_gradients(network: &Network, pictures: &[f32], wanted: &[f32], side: usize) {
+        let said = network.learn(pictures, wanted, side);
         for (number, array) in network.trained.list().iter().enumerate() {
             let gradient = &said.gradients[number];
             assert_eq!(gradient.len(), array.values.len(), "{}", array.name);
@@ -456,7 +472,7 @@ mod tests {
                 let mut values = array.values.clone();
                 values[at] += by;
                 network.trained.set(number, values);
-                network.learn(&pictures, &wanted, side).loss
+                network.learn(pictures, wanted, side).loss
             };
             let quotient = (moved(4e-3) - moved(-4e-3)) / 8e-3;
             let tolerance = 0.06 * f64::from(slope.abs()) + 2e-4;
@@ -472,15 +488,15 @@ mod tests {
         let target = |i: usize| f32::from(u8::from((i / 32).is_multiple_of(3)));
         let targets: Vec<f32> =
             (0..2 * LANES * side * side).flat_map(|i| [target(i), 0.5 * target(i), 1.0 + target(i)]).collect();
-        let mut network = Network::new(4, 5);
+        let mut network = Network::new(finder::task(4), 5);
         for _ in 0..3 {
             network.step(&pictures, &targets, side, 1e-2);
         }
-        let written = finder::finder(&network.weights()).unwrap();
-        let weights = finder::read(&written).unwrap();
-        assert!(finder::read(&written[..written.len() / 2]).is_none());
-        let mut again = Network::resumed(&weights, &pictures, side).unwrap();
-        let now = finder::read(&finder::finder(&again.weights()).unwrap()).unwrap();
+        let written = onnx::finder(&network.weights()).unwrap();
+        let weights = onnx::read_finder(&written).unwrap();
+        assert!(onnx::read_finder(&written[..written.len() / 2]).is_none());
+        let mut again = Network::resumed(finder::task(4), &weights, &pictures, side).unwrap();
+        let now = onnx::read_finder(&onnx::finder(&again.weights()).unwrap()).unwrap();
         for (before, now) in weights.layers.iter().zip(&now.layers) {
             assert_eq!(before.slope, now.slope);
             let pairs = before.kernel.iter().chain(&before.norm.bias).zip(now.kernel.iter().chain(&now.norm.bias));

@@ -12,27 +12,27 @@
 use pulp::{Arch, Simd, WithSimd};
 
 /// Pictures in a vector.
-pub(super) const LANES: usize = 16;
+pub(in crate::learn) const LANES: usize = 16;
 /// Output channels that one pass keeps in registers, most first; two pixels at a time.
 const WIDE: usize = 12;
 const MIDDLE: usize = 4;
 
 /// `[height + 2, width + 2, channels, LANES]`, zero on the rim.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Map {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) channels: usize,
-    pub(super) values: Vec<f32>,
+pub(in crate::learn) struct Map {
+    pub(in crate::learn) height: usize,
+    pub(in crate::learn) width: usize,
+    pub(in crate::learn) channels: usize,
+    pub(in crate::learn) values: Vec<f32>,
 }
 
 impl Map {
-    pub(super) fn new(height: usize, width: usize, channels: usize) -> Self {
+    pub(in crate::learn) fn new(height: usize, width: usize, channels: usize) -> Self {
         Self { height, width, channels, values: vec![0.0; (height + 2) * (width + 2) * channels * LANES] }
     }
 
     /// An empty map of the same extent.
-    pub(super) fn like(&self) -> Self {
+    pub(in crate::learn) fn like(&self) -> Self {
         Self::new(self.height, self.width, self.channels)
     }
 
@@ -42,7 +42,7 @@ impl Map {
     }
 
     /// The rows without the rim.
-    pub(super) fn rows(&self) -> impl Iterator<Item = &[f32]> {
+    pub(in crate::learn) fn rows(&self) -> impl Iterator<Item = &[f32]> {
         let rim = self.channels * LANES;
         self.values
             .chunks_exact(self.row())
@@ -52,7 +52,7 @@ impl Map {
     }
 
     /// The rows without the rim.
-    pub(super) fn rows_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
+    pub(in crate::learn) fn rows_mut(&mut self) -> impl Iterator<Item = &mut [f32]> {
         let (rim, row, height) = (self.channels * LANES, self.row(), self.height);
         let rows = self.values.chunks_exact_mut(row).skip(1).take(height);
         rows.filter_map(move |row| {
@@ -62,7 +62,7 @@ impl Map {
     }
 
     /// Adds another map of the same extent.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub(in crate::learn) fn add(&mut self, other: &Self) {
         for (sum, value) in self.values.iter_mut().zip(&other.values) {
             *sum += value;
         }
@@ -81,7 +81,7 @@ struct Tap {
 /// Which pixel of a source meets which of a target: target pixel `(fine * y + below, fine * x + beside)` takes, by every
 /// tap, source pixel `(coarse * y + down, coarse * x + right)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Geometry {
+pub(in crate::learn) struct Geometry {
     taps: Vec<Tap>,
     coarse: usize,
     fine: usize,
@@ -91,13 +91,13 @@ pub(super) struct Geometry {
 
 impl Geometry {
     /// A 4 x 4 kernel of stride 2.
-    pub(super) fn halving() -> Self {
+    pub(in crate::learn) fn halving() -> Self {
         let taps = (0..16).map(|number| Tap { down: number / 4, right: number % 4, number }).collect();
         Self { taps, coarse: 2, fine: 1, below: 0, beside: 0 }
     }
 
     /// A 3 x 3 kernel; `is_mirrored`: its gradient.
-    pub(super) fn keeping(is_mirrored: bool) -> Self {
+    pub(in crate::learn) fn keeping(is_mirrored: bool) -> Self {
         let tap = |at: usize| {
             let number = if is_mirrored { 8 - at } else { at };
             Tap { down: at / 3, right: at % 3, number }
@@ -107,7 +107,7 @@ impl Geometry {
 
     /// A 4 x 4 transposed kernel of stride 2: a target pixel meets four of its taps, others in even than in odd rows and
     /// columns.
-    pub(super) fn doubling() -> [Self; 4] {
+    pub(in crate::learn) fn doubling() -> [Self; 4] {
         [(0, 0), (0, 1), (1, 0), (1, 1)].map(|(below, beside)| {
             let along = |part: usize| [1 - part, 3 - part].map(|tap| (tap, (part + 3 - tap) / 2));
             let taps = along(below).into_iter().flat_map(|(row, down)| {
@@ -119,12 +119,12 @@ impl Geometry {
 }
 
 /// Sets `target`'s pixels to the products of `source` with `kernel` (`[tap, in, out]`).
-pub(super) fn correlate(geometry: &Geometry, source: &Map, kernel: &[f32], target: &mut Map) {
+pub(in crate::learn) fn correlate(geometry: &Geometry, source: &Map, kernel: &[f32], target: &mut Map) {
     Arch::new().dispatch(Correlate { geometry, source, kernel, target });
 }
 
 /// Adds to `gradient` (`[tap, in, out, LANES]`) the products of the source pixels with the target pixels that meet them.
-pub(super) fn products(geometry: &Geometry, source: &Map, target: &Map, gradient: &mut [f32]) {
+pub(in crate::learn) fn products(geometry: &Geometry, source: &Map, target: &Map, gradient: &mut [f32]) {
     Arch::new().dispatch(Products { geometry, source, target, gradient });
 }
 
