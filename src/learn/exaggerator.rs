@@ -137,14 +137,14 @@ mod tests {
     #[test]
     fn what_was_learned_is_drawn_again_from_the_folder_and_twice_the_same() {
         let pairs: Vec<Pair> = (0..15).map(spotted).collect();
-        let settings = ExaggeratorSettings { width: 4, steps: 60, batch: 16, learning_rate: 1e-2, seed: 3 };
+        let settings = ExaggeratorSettings { width: 4, steps: 300, batch: 16, learning_rate: 4e-3, seed: 3 };
         let mut shares = Vec::new();
         let onnx = train(&pairs, &settings, |progress| {
             shares.push(progress.share);
             Ok(())
         });
         let onnx = onnx.unwrap();
-        assert!(shares.iter().all(|share| *share > 0.3), "{shares:?}");
+        assert!(shares.last().is_some_and(|share| *share > 0.5), "{shares:?}");
         let short = ExaggeratorSettings { steps: 2, ..settings };
         assert_eq!(train(&pairs, &short, |_| Ok(())).unwrap(), train(&pairs, &short, |_| Ok(())).unwrap());
 
