@@ -6,6 +6,7 @@
 
 pub(super) mod lanes;
 mod norm;
+mod order;
 
 use crate::infer::architecture::{BatchNorm, KERNEL_TAPS};
 use crate::infer::unet::{Layer, Step, UnetWeights};
@@ -13,6 +14,7 @@ use crate::learn::kernels::EPSILON;
 use crate::learn::parameters::{Parameter, Parameters, Start, generator};
 use lanes::{Geometry, LANES, Map};
 use norm::{Moments, Norm};
+use order::{for_file, from_file, turned};
 use rayon::prelude::*;
 
 /// Taps of a 3 x 3 kernel.
@@ -403,40 +405,6 @@ fn by_bias(gradient: &Map) -> Vec<f32> {
         }
     }
     sums.into_iter().map(|sum| sum as f32).collect()
-}
-
-/// `[tap, in, out]` to `[tap, out, in]`.
-#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * inputs * outputs numbers")]
-fn turned(kernel: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
-    let place = |at: usize| (at / (inputs * outputs) * inputs + at % inputs) * outputs + at / inputs % outputs;
-    (0..kernel.len()).map(|at| kernel[place(at)]).collect()
-}
-
-/// `[tap, in, out]` as the file wants it: `[out, in, tap]`, of a transposed convolution `[in, out, tap]`.
-#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * inputs * outputs numbers")]
-fn for_file(step: Step, kernel: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
-    let taps = kernel.len() / (inputs * outputs).max(1);
-    let place = |at: usize| {
-        let (tap, pair) = (at % taps, at / taps);
-        let (input, output) = match step {
-            Step::Up(..) => (pair / outputs, pair % outputs),
-            _ => (pair % inputs, pair / inputs),
-        };
-        (tap * inputs + input) * outputs + output
-    };
-    (0..kernel.len()).map(|at| kernel[place(at)]).collect()
-}
-
-/// The other way round.
-#[expect(clippy::indexing_slicing, reason = "the kernel holds taps * inputs * outputs numbers")]
-fn from_file(step: Step, kernel: &[f32], inputs: usize, outputs: usize) -> Vec<f32> {
-    let taps = kernel.len() / (inputs * outputs).max(1);
-    let place = |at: usize| {
-        let (tap, input, output) = (at / (inputs * outputs), at / outputs % inputs, at % outputs);
-        let pair = if matches!(step, Step::Up(..)) { input * outputs + output } else { output * inputs + input };
-        pair * taps + tap
-    };
-    (0..kernel.len()).map(|at| kernel[place(at)]).collect()
 }
 
 #[cfg(test)]

@@ -458,14 +458,14 @@ pub(crate) fn paint(frame: FrameId, scale: Scale) -> Plane {
 /// An explanation as the daemon would give it, with blobs for pictures: what the page does with it is tested here.
 pub(crate) fn explain(asked: &Asked) -> Explanation {
     const SIDE: usize = 256;
-    let (width, height) = (7 * (SIDE + 2) - 2, 3 * (SIDE + 2) - 2);
+    let (width, height) = (7 * (SIDE + 2) - 2, 4 * (SIDE + 2) - 2);
     let gray = |at: usize| {
         let (x, y) = (at % width, at / width);
         let (picture, row) = (x / (SIDE + 2), y / (SIDE + 2));
         let (dx, dy) = ((x % (SIDE + 2)) as f64 - 128.0, (y % (SIDE + 2)) as f64 - 128.0);
         let edge = 52.0 + 5.0 * picture as f64 * (5.0 * dy.atan2(dx)).cos().abs();
         let rim = (-((dx.hypot(dy) - edge) / 7.0).powi(2)).exp();
-        if row == 1 { (rim * 60.0 * (picture as f64 - 3.0).max(0.0)) as u8 } else { (40.0 + 200.0 * rim) as u8 }
+        if row == 2 { (rim * 60.0 * (picture as f64 - 3.0).max(0.0)) as u8 } else { (40.0 + 200.0 * rim) as u8 }
     };
     let pixels: Vec<u8> = (0..width * height).map(gray).collect();
     let feature = |feature: usize, correlation: f64| {

@@ -72,8 +72,9 @@ function explanation(cell, found) {
   const rows = 2 + (own ? 1 : 0) + (kin ? 1 : 0);
   const measured = (one) => one.scattering_um2 === null ? "" : `: ${measure(one.protrusion_total_um, "µm", 1)}, ${measure(one.scattering_um2, "µm²", 2)}`;
   const relatives = found.kin.map((one) => `${signed(one.shift_sd, 1)} sd${one.high === null ? "" : one.high ? ", high" : ", low"}${measured(one)}`).join("; ");
-  const exaggerated = found.exaggerated.map((one) => `${signed(one.shift_sd, 1)} sd, ${one.score === null ? "withheld" : `score ${score(one.score)}`}${measured(one)}`).join("; ");
-  const caption = (one) => h("span", {}, h("b", {}, one.shift_sd === 0 ? "as it is" : `${signed(one.shift_sd, 0)} sd`), one.score === null ? "withheld" : [h("i", { class: "dot", style: { background: colour(one.score) } }), score(one.score)]);
+  const exaggerated = found.exaggerated.map((one) => measured(one).slice(2) || "not measured").join("; ");
+  const captions = (all, digits) => h("figcaption", { style: { gridTemplateColumns: `repeat(${all.length}, 1fr)` } }, all.map(caption(digits)));
+  const caption = (digits) => (one) => h("span", {}, h("b", {}, one.shift_sd === 0 ? "as it is" : `${signed(one.shift_sd, digits)} sd`), one.score === null ? "withheld" : [h("i", { class: "dot", style: { background: colour(one.score) } }), score(one.score)]);
   const alt = [
     own && `This cell with its protrusions and granules exaggerated, from low to high.`,
     `What the model's decoder draws for it when feature ${driving.feature} is moved by ${found.shifts[0].shift_sd} to ${found.shifts.at(-1).shift_sd} standard deviations, and below each where it is brighter than the unmoved picture.`,
@@ -81,10 +82,11 @@ function explanation(cell, found) {
   ];
   return [h("div", { class: "strips" },
     h("figure", { class: "explained" },
+      own && captions(found.exaggerated, 1),
       h("img", { src: `/api/v1/cells/${cell.cell_id}/explanation.png`, width: 1804, height: rows * 258 - 2, alt: alt.filter(Boolean).join(" ") }),
-      h("figcaption", { style: { gridTemplateColumns: `repeat(${found.shifts.length}, 1fr)` } }, found.shifts.map(caption)))),
+      captions(found.shifts, 0))),
   h("div", { class: "body" },
-    own && h("p", { class: "hint" }, `Top: this cell's own picture with longer or shorter protrusions and denser or fainter granules, drawn by a network that was taught on simulated cells; both are changed in the proportion in which they move feature ${driving.feature}. What the model reads from each, and what is measured: ${exaggerated}.`),
+    own && h("p", { class: "hint" }, `Top: this cell's own picture with longer or shorter protrusions and denser or fainter granules, drawn by a network that was taught on simulated cells; both are changed in the proportion in which they move feature ${driving.feature}. Above each, by how much the model reads that feature higher, and its score. From left to right, protrusions and scattering, measured: ${exaggerated}.`),
     h("p", { class: "hint" }, `${own ? "Then" : "Top"}: what the decoder draws when feature ${driving.feature}, which goes most strongly with this model's score, is moved as written below the pictures; under it, where that is brighter than the middle picture (${found.gain.toFixed(1)} times stretched). Drawn by the model, not photographed; a decoder draws neither grain nor thin protrusions.`),
     kin && h("p", { class: "hint" }, `Bottom: training cells whose feature really lies that far from this cell's, otherwise as like it as there are. From left to right, with protrusions and scattering: ${relatives}.`),
     h("div", { class: "scroll" }, h("table", { class: "table small-table" }, h("thead", {}, h("tr", {}, ["Feature", "Goes with the score", "This cell", "Adds to the log odds"].map((name, i) => h("th", { scope: "col", class: i ? "num" : null }, name)))),
