@@ -1,9 +1,9 @@
 //! What the model sees in a cell: pictures and numbers from a bundle and crops, without a display or a question asked.
 //!
 //! Takes a loaded [`Model`] and crops, gives sequences of decoded pictures with scores: a cell and its reconstruction
-//! ([`reconstruct`]), the way from one cell to another ([`mod@interpolate`]), a cell with one feature exaggerated
-//! ([`mod@traverse`]), and which feature is worth it ([`mod@rank`]). A decoded picture shows what the decoder learned, not a
-//! cell: where the score is withheld, it is a picture of nothing.
+//! ([`reconstruct`]), the way from one cell to another ([`mod@interpolate`]), a cell with one feature exaggerated, decoded
+//! ([`mod@traverse`]) and on its own picture ([`mod@exaggerate`]), and which feature is worth it ([`mod@rank`]). A decoded
+//! picture shows what the decoder learned, not a cell: where the score is withheld, it is a picture of nothing.
 
 pub mod drivers;
 pub mod exaggerate;

@@ -10,9 +10,9 @@
 //!                        ort (onnx)    rten (builtin)
 //! ```
 //!
-//! A network is written by [`onnx_graph`] from the plain weights of [`architecture`]; [`untrained`] makes a whole small
+//! A network is written by [`onnx_graph`] from the plain weights of [`architecture`] or [`unet`]; [`untrained`] makes a whole small
 //! bundle that way, for tests; [`runtime`] fetches ONNX Runtime. [`state`] says what changes of a cell's state are read
-//! from besides the logit.
+//! from besides the logit. [`finder`] and [`exaggerator`] are networks on whole pictures, beside the bundle.
 
 pub mod appearance;
 pub mod architecture;

@@ -40,7 +40,8 @@ fn views() -> [(&'static str, String, &'static str); 5] {
             "cell",
             format!("cell/{cell}"),
             "document.querySelectorAll('.crops img').length === 16 && document.querySelectorAll('.facts dd').length === 10
-                && document.querySelectorAll('.explained figcaption > span').length === 7 && document.querySelector('.path-plot') !== null
+                && document.querySelectorAll('.explained figcaption > span').length === 14 && document.querySelector('.path-plot') !== null
+                && /measured: 6\\.0.µm, 8\\.00.µm²; 8\\.0.µm/.test(document.body.innerText)
                 && /\\+0\\.1 sd, high: 12\\.4.µm, 0\\.50.µm²/.test(document.body.innerText)
                 && /lasting change|Changed its state|cannot be told/.test(document.body.innerText)",
         ),
