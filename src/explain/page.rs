@@ -107,8 +107,8 @@ fn reconstruction(story: &Story) -> String {
     let figures = pictures.map(|(file, caption)| figure(" class=\"large\"", file, caption)).concat();
     format!(
         "<h2>What the model keeps of it</h2><div class=\"row\">{figures}</div>\
-         <p class=\"quiet\">Mean squared difference {:.5} (grey of 0 to 1, squared). What the reconstruction lacks cannot \
-         drive the score's picture below.</p>",
+         <p class=\"quiet\">Mean squared difference {:.5} (grey of 0 to 1, squared). What the reconstruction lacks, \
+         the decoder's pictures below cannot show.</p>",
         story.reconstruction_mse
     )
 }
@@ -155,10 +155,10 @@ fn exaggerated(story: &Story) -> String {
         )
     };
     format!(
-        "<h2>This cell from low to high along feature {}</h2><p class=\"quiet\">Its own picture, drawn by a network that was taught on \
-         simulated cells what longer pseudopods and denser granules look like; pictured anew, and read by the model: below, by how much \
-         it reads the feature higher, and its score; the summed length of protrusions and scattering, measured. The framed one is the cell \
-         as it is.</p><div class=\"row\">{}</div><p>Towards high, the summed length of protrusions <strong>{}</strong>; scattering \
+        "<h2>This cell from low to high along feature {}</h2><p class=\"quiet\">Its own picture, drawn with longer or shorter \
+         pseudopods and denser or fainter granules by a network that was taught on simulated cells what these look like. Below each: by how \
+         much the model reads the feature higher, and its score; the summed length of protrusions, and scattering, measured. The framed one \
+         is the cell as it is.</p><div class=\"row\">{}</div><p>Towards high, the summed length of protrusions <strong>{}</strong>; scattering \
          <strong>{}</strong>. When pseudopods grow 2.7 times as long, the model reads the feature {:+.2} sd; when granules grow 2.7 times as \
          dense, {:+.2} sd: both were changed in that proportion.</p>",
         story.feature.feature,
