@@ -49,6 +49,13 @@ pub struct Exaggerated {
     pub light: Light,
 }
 
+impl Exaggerated {
+    /// The picture on the scale of grey of a crop of this light; `None` when it is no crop.
+    pub fn shown(&self, light: Light) -> Option<Crop> {
+        light.grey(&self.light.relative(self.picture.pixels()))
+    }
+}
+
 /// The whole way, from "low" to "high".
 #[derive(Debug, Clone, PartialEq)]
 pub struct Way {

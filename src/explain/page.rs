@@ -1,6 +1,6 @@
 //! A cell's story as one page of HTML beside its pictures: no script, nothing from outside.
 
-use super::hallmarks::Slope;
+use super::hallmarks::{Hallmarks, Slope};
 use super::story::{Story, StripPicture, TrackPoint, TrackStory};
 use crate::markup::escaped;
 use std::fmt::Write as _;
@@ -134,10 +134,7 @@ fn nearest(story: &Story) -> String {
 fn exaggerated(story: &Story) -> String {
     let Some(it) = &story.exaggerated else { return String::new() };
     let figures = it.pictures.iter().map(|it| {
-        let measured = it.hallmarks.map_or_else(
-            || "not measured".to_owned(),
-            |it| format!("{:.1} um, {:.2} um&sup2;", it.protrusion_total_um, it.scattering),
-        );
+        let measured = measured(it.hallmarks);
         let caption = format!("{:+.1} sd, {}<br>{measured}", it.shift, number(it.score));
         let here = if (it.protrusions_times - 1.0).abs() < 1e-9 && (it.granules_times - 1.0).abs() < 1e-9 {
             " class=\"here\""
@@ -146,25 +143,17 @@ fn exaggerated(story: &Story) -> String {
         };
         figure(here, &it.file, &caption)
     });
-    let rise = |slope: Option<f64>, unit: &str| {
-        slope.map_or_else(
-            || "cannot be measured".to_owned(),
-            |it| {
-                format!("{} by {:.2}{unit} per standard deviation", if it < 0.0 { "falls" } else { "rises" }, it.abs())
-            },
-        )
-    };
     format!(
         "<h2>This cell from low to high along feature {}</h2><p class=\"quiet\">Its own picture, drawn with longer or shorter \
          pseudopods and denser or fainter granules by a network that was taught on simulated cells what these look like. Below each: by how \
          much the model reads the feature higher, and its score; the summed length of protrusions, and scattering, measured. The framed one \
-         is the cell as it is.</p><div class=\"row\">{}</div><p>Towards high, the summed length of protrusions <strong>{}</strong>; scattering \
+         is drawn with both as they are.</p><div class=\"row\">{}</div><p>Towards high, the summed length of protrusions <strong>{}</strong>; scattering \
          <strong>{}</strong>. When pseudopods grow 2.7 times as long, the model reads the feature {:+.2} sd; when granules grow 2.7 times as \
          dense, {:+.2} sd: both were changed in that proportion.</p>",
         story.feature.feature,
         figures.collect::<String>(),
-        rise(it.rise.protrusion_um, " um"),
-        rise(it.rise.scattering, " um&sup2;"),
+        rises(it.rise.protrusion_um, " um"),
+        rises(it.rise.scattering, " um&sup2;"),
         it.answer.protrusions_sd,
         it.answer.granules_sd
     )
@@ -177,10 +166,7 @@ fn kin(story: &Story) -> String {
     }
     let figures = story.kin.iter().map(|it| {
         let class = it.high.map_or("class unknown", |high| if high { "high" } else { "low" });
-        let measured = it.hallmarks.map_or_else(
-            || "not measured".to_owned(),
-            |it| format!("{:.1} um, {:.2} um&sup2;", it.protrusion_total_um, it.scattering),
-        );
+        let measured = measured(it.hallmarks);
         figure("", &it.file, &format!("{:+.1} sd, {class}<br>{measured}", it.shift))
     });
     let trend = |slope: Option<Slope>, unit: &str| {
@@ -216,14 +202,6 @@ fn strip(story: &Story) -> String {
     let figures = |file: fn(&StripPicture) -> &str, caption: fn(&StripPicture) -> String| -> String {
         story.strip.iter().map(|it| figure("", file(it), &caption(it))).collect()
     };
-    let rises = |slope: Option<f64>, unit: &str| {
-        slope.map_or_else(
-            || "cannot be measured".to_owned(),
-            |it| {
-                format!("{} by {:.3}{unit} per standard deviation", if it < 0.0 { "falls" } else { "rises" }, it.abs())
-            },
-        )
-    };
     let row = |it: &StripPicture| {
         let hallmarks = it.hallmarks.map_or_else(
             || "<td>-</td><td>-</td><td>-</td>".to_owned(),
@@ -256,6 +234,20 @@ fn strip(story: &Story) -> String {
 
 fn figure(class: &str, file: &str, caption: &str) -> String {
     format!("<figure{class}><img src=\"{0}\" alt=\"{0}\"><figcaption>{caption}</figcaption></figure>", escaped(file))
+}
+
+fn measured(hallmarks: Option<Hallmarks>) -> String {
+    hallmarks.map_or_else(
+        || "not measured".to_owned(),
+        |it| format!("{:.1} um, {:.2} um&sup2;", it.protrusion_total_um, it.scattering),
+    )
+}
+
+fn rises(slope: Option<f64>, unit: &str) -> String {
+    slope.map_or_else(
+        || "cannot be measured".to_owned(),
+        |it| format!("{} by {:.2}{unit} per standard deviation", if it < 0.0 { "falls" } else { "rises" }, it.abs()),
+    )
 }
 
 fn number(score: Option<f64>) -> String {

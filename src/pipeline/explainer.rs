@@ -1,7 +1,8 @@
 //! The door to the model for the page's explanations.
 //!
-//! The cell's own picture comes from the instrument's file, through the door of the page's pictures. A second copy of the bundle in the built-in engine on one thread, loaded when the first explanation is asked for: looking at a
-//! cell never takes the engine away from the frames.
+//! A second copy of the bundle in the built-in engine on one thread, loaded when the first explanation is asked for: looking at a
+//! cell never takes the engine away from the frames. The cell's own picture comes from the instrument's file, through the door of
+//! the page's pictures.
 
 use crate::cells::crop::{self, radius_px};
 use crate::cells::{CROP_SIDE_PX, Crop};
@@ -129,16 +130,12 @@ fn exaggerated(
     };
     let Some((crop, light)) = seen() else { return Vec::new() };
     match exaggerate((model, exaggerator), (&crop, light, box_um), feature, STEPS) {
-        Ok(way) => way.pictures.iter().filter_map(|it| Some((shown(it, light)?, of_exaggerated(it)))).collect(),
+        Ok(way) => way.pictures.iter().filter_map(|it| Some((it.shown(light)?, of_exaggerated(it)))).collect(),
         Err(error) => {
             tracing::warn!(code = error.code(), error = super::chain(&error), "cell not exaggerated");
             Vec::new()
         }
     }
-}
-
-fn shown(it: &Exaggerated, light: Light) -> Option<Crop> {
-    light.grey(&it.light.relative(it.picture.pixels()))
 }
 
 fn of_exaggerated(it: &Exaggerated) -> ExaggeratedOfCell {

@@ -28,7 +28,7 @@ pub(super) fn exaggerated(
     let mut pictures = Vec::new();
     for (number, it) in (1..).zip(&way.pictures) {
         let file = format!("exaggerated_{number:02}.png");
-        let shown = light.grey(&it.light.relative(it.picture.pixels())).context("nothing was drawn")?;
+        let shown = it.shown(light).context("nothing was drawn")?;
         let path = out.join(&file);
         fs::write(&path, strip::png(&[vec![&shown]])?).with_context(|| format!("write {}", path.display()))?;
         pictures.push(ExaggeratedPicture {
