@@ -11,7 +11,7 @@
     reason = "a bench prints, and may stop at a surprise"
 )]
 
-use cytowatch::cells::{self, DetectSettings};
+use cytowatch::cells::{self, DetectSettings, Sight as _};
 use cytowatch::frame::{self, Plane, read};
 use cytowatch::id::TimeIndex;
 use cytowatch::infer::finder::{FindSettings, Finder};
@@ -135,7 +135,8 @@ fn follow(files: &[PathBuf], finder: Option<&Finder>) -> ([Times; STEPS.len()], 
             done(2);
             let maps = finder.maps(&picture).expect("the network runs");
             done(3);
-            cells::find_in_maps(&corrected, &settings, &picture, &maps)
+            let found = cells::find_in_maps(&corrected, &settings, (&picture, &maps), finder);
+            found.expect("the network runs")
         } else {
             (2..4).for_each(&mut done);
             cells::find(&corrected, &settings)

@@ -5,6 +5,7 @@
 mod blur;
 mod body;
 pub mod busy;
+pub mod close_up;
 pub mod crop;
 mod distance;
 mod find;
@@ -25,7 +26,9 @@ mod texture;
 mod verdict;
 pub mod working;
 
-pub use find::{find, find_by_network, find_in_maps, measured, working_picture};
+#[cfg(any(test, feature = "learn"))]
+pub(crate) use find::close_ups;
+pub use find::{Sight, find, find_by_network, find_in_maps, measured, working_picture};
 pub(crate) use mask::parts;
 
 use crate::units::{PixelSize, PointPx, Um};

@@ -33,6 +33,7 @@ mod table;
 pub mod train;
 pub mod train_exaggerator;
 pub mod train_finder;
+pub mod train_outliner;
 pub mod verify;
 
 use crate::daemon::DaemonError;
@@ -116,6 +117,8 @@ pub enum Command {
     TrainFinder(train_finder::Args),
     /// Train the network that draws a cell from low to high.
     TrainExaggerator(train_exaggerator::Args),
+    /// Trains the network that draws the outlines of the cells that a finder found.
+    TrainOutliner(train_outliner::Args),
 }
 
 /// The configuration that a command works with.
@@ -176,6 +179,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
         Command::Train(args) => train::run(args),
         Command::TrainFinder(args) => train_finder::run(args),
         Command::TrainExaggerator(args) => train_exaggerator::run(args),
+        Command::TrainOutliner(args) => train_outliner::run(args),
         Command::Simulate(args) => simulate::run(args),
         Command::Overlay(args) => overlay::run(args),
         Command::Evaluate(args) => evaluate::run(args),

@@ -26,6 +26,7 @@ pub mod finder;
 pub mod npy;
 pub mod onnx;
 pub mod onnx_graph;
+pub mod outliner;
 pub mod pictures;
 pub mod runtime;
 pub mod state;

@@ -41,6 +41,8 @@ pub mod lbp;
 #[cfg(feature = "learn")]
 mod operations;
 #[cfg(feature = "learn")]
+pub mod outliner;
+#[cfg(feature = "learn")]
 pub mod parameters;
 #[cfg(feature = "learn")]
 pub mod processor;

@@ -73,7 +73,7 @@ mod tests {
         let values = pixels.clone().map(|at| height(far(at, 30.0), 0.3) + height(far(at, 90.0), soft)).collect();
         let label = |at| u32::from(far(at, 30.0) < RADIUS_PX) + 2 * u32::from(far(at, 90.0) < RADIUS_PX);
         let labels = Labels { width: WIDTH, height: HEIGHT, label: pixels.map(label).collect(), count: 2 };
-        (WorkingPicture { width: WIDTH, height: HEIGHT, values, scale: 1.0, diameter_px: 24.0 }, labels)
+        (WorkingPicture { width: WIDTH, height: HEIGHT, values, scale: 1.0, diameter_px: 24.0, contrast: 1.0 }, labels)
     }
 
     fn kept(soft: f32) -> Vec<u32> {

@@ -132,7 +132,7 @@ mod tests {
                 }
             }
         }
-        WorkingPicture { width, height, values, scale: 1.0, diameter_px: 24.0 }
+        WorkingPicture { width, height, values, scale: 1.0, diameter_px: 24.0, contrast: 1.0 }
     }
 
     #[test]

@@ -197,7 +197,7 @@ mod tests {
         let maps = CellMaps { inside: logit(&inside), depth: logit(&depth), tells_kinds: true };
         // The light of cells whose rims are sharp.
         let values = inside.iter().map(|inside| 2.0 * inside).collect();
-        let picture = WorkingPicture { width, height, values, scale: 2.0, diameter_px: 24.0 };
+        let picture = WorkingPicture { width, height, values, scale: 2.0, diameter_px: 24.0, contrast: 1.0 };
         let found = hills(&picture, &maps).unwrap();
         assert_eq!(found.labels.windows().len(), 3);
         assert!(found.sureness.is_some_and(|sureness| (0.9..=1.0).contains(&sureness)), "{:?}", found.sureness);
@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn maps_of_another_size_or_not_finite_are_refused() {
-        let picture = WorkingPicture { width: 2, height: 2, values: vec![0.0; 4], scale: 1.0, diameter_px: 24.0 };
+        let picture =
+            WorkingPicture { width: 2, height: 2, values: vec![0.0; 4], scale: 1.0, diameter_px: 24.0, contrast: 1.0 };
         let maps = |inside: Vec<f32>| CellMaps { inside, depth: vec![0.0; 4], tells_kinds: true };
         assert!(hills(&picture, &maps(vec![0.0; 3])).is_none());
         assert!(hills(&picture, &maps(vec![f32::NAN; 4])).is_none());

@@ -45,6 +45,17 @@ pub(super) fn trace(
     polygon
 }
 
+/// Where between a pixel and its neighbour outside a cell ends that a map of logits shows: where the line between them crosses
+/// 0, half way where it does not.
+pub(super) fn end(inner: Option<f32>, outer: Option<f32>) -> f64 {
+    match (inner, outer) {
+        (Some(inner), Some(outer)) if inner > 0.0 && outer < 0.0 => {
+            f64::from(inner / (inner - outer)).clamp(0.05, 0.95)
+        }
+        _ => 0.5,
+    }
+}
+
 #[expect(clippy::indexing_slicing, reason = "direction % 8 is below 8")]
 fn step(direction: usize) -> (i64, i64) {
     STEPS[direction % 8]
@@ -78,6 +89,41 @@ pub(super) fn rounded(polygon: &[PointPx]) -> Vec<PointPx> {
             y: 0.5 * here.y + 0.25 * (before.y + after.y),
         })
         .collect()
+}
+
+/// The polygon without the corners that lie no further than `tolerance` px from the line between those that are kept (Ramer 1972, Douglas
+/// and Peucker 1973); what it holds hardly changes, and it takes less room.
+pub(super) fn simplified(polygon: &[PointPx], tolerance: f64) -> Vec<PointPx> {
+    let Some(&first) = polygon.first() else { return Vec::new() };
+    let far = |a: &PointPx, b: &PointPx| a.distance_px(first).total_cmp(&b.distance_px(first));
+    let Some(opposite) = polygon.iter().enumerate().max_by(|a, b| far(a.1, b.1)).map(|(at, _)| at) else {
+        return Vec::new();
+    };
+    // The first corner stands at the end as well: the two halves are open lines.
+    let line: Vec<PointPx> = polygon.iter().chain([&first]).copied().collect();
+    let mut kept = vec![false; line.len()];
+    let mut open = vec![(0, opposite), (opposite, polygon.len())];
+    while let Some((from, to)) = open.pop() {
+        let (Some(&start), Some(&end)) = (line.get(from), line.get(to)) else { continue };
+        for at in [from, to] {
+            kept.iter_mut().skip(at).take(1).for_each(|kept| *kept = true);
+        }
+        let between = line.iter().enumerate().take(to).skip(from + 1);
+        let furthest = between.map(|(at, p)| (at, off(*p, start, end))).max_by(|a, b| a.1.total_cmp(&b.1));
+        if let Some((at, _)) = furthest.filter(|(_, far)| *far > tolerance) {
+            open.extend([(from, at), (at, to)]);
+        }
+    }
+    polygon.iter().zip(kept).filter_map(|(corner, kept)| kept.then_some(*corner)).collect()
+}
+
+/// How far `p` lies from the stretch between `start` and `end`, px.
+fn off(p: PointPx, start: PointPx, end: PointPx) -> f64 {
+    let (dx, dy) = (end.x - start.x, end.y - start.y);
+    let squared = dx * dx + dy * dy;
+    let part = if squared > 0.0 { ((p.x - start.x) * dx + (p.y - start.y) * dy) / squared } else { 0.0 };
+    let part = part.clamp(0.0, 1.0);
+    p.distance_px(PointPx { x: start.x + part * dx, y: start.y + part * dy })
 }
 
 /// The pixels inside the polygon, in a window of `width` x `height` px whose first pixel is `corner`.
@@ -144,6 +190,41 @@ mod tests {
         let mut painted = vec![false; set.len()];
         fill(&polygon, width, height, |y, left, right| painted[y * width + left..y * width + right].fill(true));
         assert_eq!(painted, set, "{polygon:?}");
+    }
+
+    proptest::proptest! {
+        /// Every corner that is left out lies near the line that is left.
+        #[test]
+        fn a_simplified_outline_stays_where_it_was(
+            radii in proptest::collection::vec(5.0..30.0_f64, 3..120),
+            tolerance in 0.0..2.0_f64,
+        ) {
+            let turn = std::f64::consts::TAU / radii.len() as f64;
+            let corner = |(at, radius): (usize, &f64)| {
+                let (sin, cos) = (at as f64 * turn).sin_cos();
+                PointPx { x: 40.0 + radius * cos, y: 40.0 + radius * sin }
+            };
+            let polygon: Vec<PointPx> = radii.iter().enumerate().map(corner).collect();
+            let simple = simplified(&polygon, tolerance);
+            proptest::prop_assert!(simple.iter().all(|p| polygon.contains(p)));
+            let ends = simple.iter().zip(simple.iter().cycle().skip(1));
+            let sides: Vec<(&PointPx, &PointPx)> = ends.collect();
+            for p in &polygon {
+                let near = sides.iter().map(|(a, b)| off(*p, **a, **b)).fold(f64::INFINITY, f64::min);
+                proptest::prop_assert!(near <= tolerance + 1e-9, "{near} {tolerance}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_staircase_of_half_pixels_becomes_a_line() {
+        let (width, height) = (40, 30);
+        let inside = |x: i64, y: i64| (2..36).contains(&x) && (3..25).contains(&y);
+        let polygon = trace((2, 3), 10_000, inside, |_, _| 0.5);
+        let corners = simplified(&polygon, 0.1);
+        assert!(corners.len() <= 8 && polygon.len() >= corners.len(), "{corners:?}");
+        assert_eq!(super::inside(&corners, (0, 0), (width, height)), super::inside(&polygon, (0, 0), (width, height)));
+        assert!(simplified(&[], 0.1).is_empty());
     }
 
     #[test]

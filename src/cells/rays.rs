@@ -113,8 +113,14 @@ mod tests {
 
     /// The maps of discs: probability falls from the middle, rays end on the rim.
     fn maps(discs: &[(f64, f64, f64)], (width, height): (usize, usize), step_px: usize) -> (WorkingPicture, RayMaps) {
-        let picture =
-            WorkingPicture { width, height, values: vec![0.0; width * height], scale: 2.0, diameter_px: 24.0 };
+        let picture = WorkingPicture {
+            width,
+            height,
+            values: vec![0.0; width * height],
+            scale: 2.0,
+            diameter_px: 24.0,
+            contrast: 1.0,
+        };
         let (columns, rows) = (width.div_ceil(step_px), height.div_ceil(step_px));
         let places = columns * rows;
         let mut maps = RayMaps {

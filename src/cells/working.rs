@@ -4,7 +4,7 @@
 //! hinted diameter is [`NETWORK_DIAMETER_PX`] wide, and divided by the strength of the frame's own structures. So the
 //! network never learns an instrument: pixel size, exposure and depth of contrast are gone before it looks.
 
-use super::grid::Grid;
+use super::grid::{Grid, View as Part};
 use rayon::iter::{IndexedParallelIterator as _, ParallelIterator as _};
 use rayon::slice::ParallelSliceMut as _;
 
@@ -59,6 +59,8 @@ pub struct WorkingPicture {
     pub scale: f64,
     /// A cell of the hinted diameter is this wide, px.
     pub diameter_px: f64,
+    /// What logarithms of relative light were multiplied with; 0 where values are none.
+    pub contrast: f32,
 }
 
 impl WorkingPicture {
@@ -67,24 +69,35 @@ impl WorkingPicture {
     pub fn of(relative: &[f32], width: usize, height: usize, diameter_px: f64, view: View) -> Self {
         let working_px = view.diameter_px;
         let scale = (diameter_px / working_px).clamp(0.1, 64.0);
-        let light = resampled(relative, width, height, scale);
+        let targets = |length: usize| ((length as f64 / scale).round() as usize).max(1);
+        let light = Resampling::new((width, height), (targets(width), targets(height)), scale).all(relative);
         let (columns, rows) = (light.width, light.height);
-        let values = match view.light {
-            Light::Relative => light.values,
-            Light::Contrast => contrast(&light, working_px),
+        let (values, contrast) = match view.light {
+            Light::Relative => (light.values, 0.0),
+            Light::Contrast => contrasted(&light, working_px),
         };
-        Self { width: columns, height: rows, values, scale, diameter_px: working_px }
+        Self { width: columns, height: rows, values, scale, diameter_px: working_px, contrast }
+    }
+
+    /// How a frame of `width` x `height` px becomes a picture of twice as many columns and rows as this one.
+    pub(super) fn twice_as_fine(&self, width: usize, height: usize) -> Resampling {
+        Resampling::new((width, height), (2 * self.width, 2 * self.height), self.scale / 2.0)
     }
 }
 
-/// The logarithm of light without its slow part, divided by the strength of the picture's own structures.
-fn contrast(light: &Grid, diameter_px: f64) -> Vec<f32> {
-    let log = light.map(|v| v.max(DARKEST).ln().clamp(-STRONGEST, STRONGEST));
+/// The logarithm of relative light, bounded.
+pub(super) fn logarithm(light: f32) -> f32 {
+    light.max(DARKEST).ln().clamp(-STRONGEST, STRONGEST)
+}
+
+/// The logarithm of light without its slow part, divided by the strength of the picture's own structures; and one over that.
+fn contrasted(light: &Grid, diameter_px: f64) -> (Vec<f32>, f32) {
+    let log = light.map(logarithm);
     let radius = (SLOW_DIAMETERS * diameter_px) as usize;
     let slow = log.mean(radius).mean(radius / 2);
     let fast = log.zip(&slow, |a, b| a - b);
     let factor = 1.0 / strength(&fast, diameter_px as usize).max(WEAKEST);
-    fast.values.iter().map(|v| (v * factor).clamp(-CUT, CUT)).collect()
+    (fast.values.iter().map(|v| (v * factor).clamp(-CUT, CUT)).collect(), factor)
 }
 
 /// How strong the structures of the picture's busier places are: the fourth-power mean of a block as wide as a cell, in the
@@ -139,10 +152,9 @@ impl Taps {
     }
 }
 
-/// The taps of every target pixel along one axis: the mean over its width when the picture shrinks, the line between
+/// The taps of `targets` pixels along one axis: the mean over their width when the picture shrinks, the line between
 /// two neighbours when it grows.
-fn taps(length: usize, scale: f64) -> Vec<Taps> {
-    let targets = ((length as f64 / scale).round() as usize).max(1);
+fn taps(length: usize, targets: usize, scale: f64) -> Vec<Taps> {
     let last = length.saturating_sub(1);
     (0..targets)
         .map(|target| {
@@ -174,41 +186,82 @@ const FEW_TAPS: usize = 4;
 /// A thread makes at least so many rows at a time.
 const ROWS_AT_ONCE: usize = 32;
 
-/// `source` with pixels `scale` times as wide.
-#[expect(clippy::indexing_slicing, reason = "taps lie inside the row or column that they were made for")]
-fn resampled(source: &[f32], width: usize, height: usize, scale: f64) -> Grid {
-    let (columns, rows) = (taps(width, scale), taps(height, scale));
-    let few: Option<Vec<(usize, [f32; FEW_TAPS])>> = columns.iter().map(Taps::few).collect();
-    let mut values = vec![0.0_f32; columns.len() * rows.len()];
-    let targets = values.par_chunks_exact_mut(columns.len()).zip(&rows);
-    targets.with_min_len(ROWS_AT_ONCE).for_each_init(
-        // With room for taps of no weight beyond the end.
-        || vec![0.0_f32; width + FEW_TAPS],
-        |line, (target, row)| {
-            line.fill(0.0);
-            for (tap, weight) in row.weights.iter().enumerate() {
-                let from = (row.from + tap) * width;
-                for (sum, value) in line.iter_mut().zip(&source[from..from + width]) {
-                    *sum += weight * value;
+/// How a picture is brought to another pixel size.
+pub(super) struct Resampling {
+    /// Columns of the source.
+    width: usize,
+    columns: Vec<Taps>,
+    rows: Vec<Taps>,
+    /// The columns' taps, where none has more than a few.
+    few: Option<Vec<(usize, [f32; FEW_TAPS])>>,
+}
+
+impl Resampling {
+    /// A source of `from` columns and rows becomes one of `to`, with pixels `scale` times as wide.
+    fn new(from: (usize, usize), to: (usize, usize), scale: f64) -> Self {
+        let (columns, rows) = (taps(from.0, to.0, scale), taps(from.1, to.1, scale));
+        let few = columns.iter().map(Taps::few).collect();
+        Self { width: from.0, columns, rows, few }
+    }
+
+    /// The whole of `source`, on all cores.
+    fn all(&self, source: &[f32]) -> Grid {
+        let mut values = vec![0.0_f32; self.columns.len() * self.rows.len()];
+        let targets = values.par_chunks_exact_mut(self.columns.len()).zip(&self.rows);
+        targets
+            .with_min_len(ROWS_AT_ONCE)
+            .for_each_init(|| self.line(), |line, (target, row)| self.row(source, row, 0, (line, target)));
+        Grid { width: self.columns.len(), height: self.rows.len(), values }
+    }
+
+    /// The pixels of `source` in `part` of the target.
+    pub(super) fn part(&self, source: &[f32], part: &Part) -> Grid {
+        let mut values = vec![0.0_f32; part.width() * part.height()];
+        let mut line = self.line();
+        let targets = values.chunks_exact_mut(part.width().max(1));
+        for (target, row) in targets.zip(self.rows.iter().take(part.bottom).skip(part.top)) {
+            self.row(source, row, part.left, (&mut line, target));
+        }
+        Grid { width: part.width(), height: part.height(), values }
+    }
+
+    /// Room for a row of the source, with more for taps of no weight beyond its end.
+    fn line(&self) -> Vec<f32> {
+        vec![0.0_f32; self.width + FEW_TAPS]
+    }
+
+    /// As many columns of one target row as `target` takes, from `left` on; `line` is room for a row of the source.
+    #[expect(clippy::indexing_slicing, reason = "taps lie inside the row or column that they were made for")]
+    fn row(&self, source: &[f32], row: &Taps, left: usize, (line, target): (&mut [f32], &mut [f32])) {
+        let columns = left..left + target.len();
+        let (Some(first), Some(last)) = (self.columns[columns.clone()].first(), self.columns[columns.clone()].last())
+        else {
+            return;
+        };
+        let stretch = first.from..last.from + last.weights.len();
+        line[stretch.clone()].fill(0.0);
+        for (tap, weight) in row.weights.iter().enumerate() {
+            let from = (row.from + tap) * self.width;
+            let source = &source[from + stretch.start..from + stretch.end];
+            for (sum, value) in line[stretch.clone()].iter_mut().zip(source) {
+                *sum += weight * value;
+            }
+        }
+        match &self.few {
+            Some(few) => {
+                for (target, (from, weights)) in target.iter_mut().zip(&few[columns]) {
+                    let line = &line[*from..*from + FEW_TAPS];
+                    *target = weights.iter().zip(line).map(|(weight, value)| weight * value).sum();
                 }
             }
-            match &few {
-                Some(columns) => {
-                    for (target, (from, weights)) in target.iter_mut().zip(columns) {
-                        let line = &line[*from..*from + FEW_TAPS];
-                        *target = weights.iter().zip(line).map(|(weight, value)| weight * value).sum();
-                    }
-                }
-                None => {
-                    for (target, column) in target.iter_mut().zip(&columns) {
-                        let line = &line[column.from..];
-                        *target = column.weights.iter().zip(line).map(|(weight, value)| weight * value).sum();
-                    }
+            None => {
+                for (target, column) in target.iter_mut().zip(&self.columns[columns]) {
+                    let line = &line[column.from..];
+                    *target = column.weights.iter().zip(line).map(|(weight, value)| weight * value).sum();
                 }
             }
-        },
-    );
-    Grid { width: columns.len(), height: rows.len(), values }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -220,8 +273,14 @@ mod tests {
         let (width, height) = (60, 40);
         let source: Vec<f32> = (0..width * height).map(|i| (i % width) as f32).collect();
         for scale in [0.5, 1.0, 1.7, 2.56, 4.0] {
-            let grid = resampled(&source, width, height, scale);
-            assert_eq!((grid.width, grid.height), ((60.0 / scale).round() as usize, (40.0 / scale).round() as usize));
+            let targets = ((60.0_f64 / scale).round() as usize, (40.0_f64 / scale).round() as usize);
+            let grid = Resampling::new((width, height), targets, scale).all(&source);
+            assert_eq!(
+                (grid.width, grid.height),
+                ((60.0_f64 / scale).round() as usize, (40.0_f64 / scale).round() as usize)
+            );
+            let part = Part { left: 3, top: 2, right: 9, bottom: 7 };
+            assert_eq!(Resampling::new((width, height), targets, scale).part(&source, &part), grid.within(&part));
             let row = &grid.values[grid.width * 3..grid.width * 4];
             for (x, value) in row.iter().enumerate().skip(2).take(grid.width - 4) {
                 let expected = (x as f64 + 0.5) * scale - 0.5;

@@ -37,7 +37,7 @@ impl Detector {
     /// When the network cannot run.
     pub fn find(&self, frame: &CorrectedFrame, settings: &DetectSettings) -> anyhow::Result<FoundCells> {
         match &self.finder {
-            Some(finder) => Ok(cells::find_by_network(frame, settings, finder.view(), |picture| finder.maps(picture))?),
+            Some(finder) => Ok(cells::find_by_network(frame, settings, finder, &|| ())?),
             None => Ok(cells::find(frame, settings)),
         }
     }
@@ -46,8 +46,9 @@ impl Detector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cells::FrameVerdict;
+    use crate::cells::{FrameVerdict, Sight as _};
     use crate::evaluate::folder;
+    use crate::evaluate::paint::LabelPicture;
     use crate::frame::{self, Plane};
     use crate::simulate::{Scene, SceneSettings};
     use crate::units::PixelSize;
@@ -166,6 +167,46 @@ mod tests {
             println!("{cells} cells at 20 um, {found} at {hint_um} um");
             assert!(verdict == FrameVerdict::Usable && found.abs_diff(cells) <= 3, "{found} of {cells}, {verdict:?}");
         }
+    }
+
+    #[test]
+    fn outlines_of_simulated_cells_hold_their_pseudopods() {
+        let settings = SceneSettings { width_px: 640, height_px: 640, cells: 6, ..SceneSettings::default() };
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells");
+        // The finder without the network that draws outlines.
+        let alone = tempfile::tempdir().unwrap();
+        for name in ["rdf.yaml", "finder.onnx"] {
+            std::fs::copy(shipped.join(name), alone.path().join(name)).unwrap();
+        }
+        let mut mean = [0.0; 2];
+        for (model, mean) in [alone.path(), &shipped].into_iter().zip(&mut mean) {
+            let detector = Detector::open(model, &InferSettings::default()).unwrap();
+            let (mut shared, mut count) = (0.0, 0.0);
+            for seed in 71..75 {
+                let frame = Scene::new(settings.clone(), seed).frame(0);
+                let (width, height) = (settings.width_px, settings.height_px);
+                let corrected = frame::correct(frame.plane().unwrap(), PixelSize::PAPER);
+                let found = detector.find(&corrected, &DetectSettings::new(PixelSize::PAPER)).unwrap();
+                let painted = LabelPicture::of(width, height, found.cells.iter().zip(1..));
+                for label in 1..=found.cells.len() as u16 {
+                    let mut truths = std::collections::BTreeMap::new();
+                    let own = |at: &usize| painted.labels[*at] == label;
+                    for at in (0..width * height).filter(own) {
+                        *truths.entry(frame.truth.labels[at]).or_insert(0) += 1;
+                    }
+                    let Some((&truth, &both)) = truths.iter().filter(|(truth, _)| **truth > 0).max_by_key(|it| *it.1)
+                    else {
+                        continue;
+                    };
+                    let either = (0..width * height).filter(|at| own(at) || frame.truth.labels[*at] == truth).count();
+                    shared += f64::from(both) / either as f64;
+                    count += 1.0;
+                }
+            }
+            *mean = shared / count;
+        }
+        println!("share in common with the true cells: {mean:.3?}");
+        assert!(mean[1] > 0.9 && mean[1] > mean[0] + 0.04, "{mean:?}");
     }
 
     #[test]

@@ -73,6 +73,14 @@ pub const SETS: &[Set] = &[
     Set { name: "livecell_incucyte", pixel_size_um: 1.24, cell_diameter_um: 25.0, kind: Kind::Polygons },
 ];
 
+/// The set of this name.
+///
+/// # Errors
+/// When there is none.
+pub fn named(name: &str) -> anyhow::Result<&'static Set> {
+    SETS.iter().find(|set| set.name == name).with_context(|| format!("there is no set {name}"))
+}
+
 /// A single picture and its truth.
 #[derive(Debug, Clone)]
 pub struct Still {

@@ -12,9 +12,12 @@ mod tiles;
 
 pub use contract::{Axes, Contract, Meaning, Preprocessing};
 
+use super::outliner::Outliner;
 use super::pictures::PictureNetwork;
 use super::{InferError, InferSettings, bundle};
+use crate::cells::Sight;
 use crate::cells::busy::Place;
+use crate::cells::close_up::CloseUp;
 use crate::cells::maps::{CellMaps, Maps};
 use crate::cells::rays::RayMaps;
 use crate::cells::working::{Light, View, WorkingPicture};
@@ -73,7 +76,9 @@ impl FindSettings {
 pub struct Finder {
     network: PictureNetwork,
     contract: Contract,
-    /// sha256 of the ONNX file.
+    /// The network that draws its cells' outlines.
+    outliner: Option<Outliner>,
+    /// sha256 of the ONNX file; of both files' where there is an outliner.
     identity: String,
 }
 
@@ -90,12 +95,19 @@ impl Finder {
     /// The finder in a folder in the bioimage.io model format.
     ///
     /// # Errors
-    /// - `bundle_read`, `bundle_description`, `bundle_hash`, `bundle_facts` when the folder is not whole, or its network is
-    ///   none that finds cells.
+    /// - `bundle_read`, `bundle_description`, `bundle_hash`, `bundle_facts` when the folder is not whole, its network is
+    ///   none that finds cells, or its outliner is another finder's.
     /// - `engine_load`, `library_*` as [`PictureNetwork::open`].
     pub fn open(folder: &Path, infer: &InferSettings) -> Result<Self, InferError> {
         let (bytes, contract) = folder::read(folder)?;
-        Self::new(bytes, contract, infer)
+        let finder = Self::new(bytes, contract, infer)?;
+        let outliner = match finder.contract.meaning {
+            Meaning::InsideDepth => Outliner::of_finder(folder, &finder.identity, infer)?,
+            Meaning::ForegroundBoundary | Meaning::Rays(..) => None,
+        };
+        let both = outliner.as_ref().map(|outliner| format!("{} {}", finder.identity, outliner.identity()));
+        let identity = both.map_or(finder.identity, |both| bundle::sha256_hex(both.as_bytes()));
+        Ok(Self { outliner, identity, ..finder })
     }
 
     /// The finder in the bytes of an ONNX file that keeps `contract`.
@@ -106,12 +118,7 @@ impl Finder {
         let identity = bundle::sha256_hex(&onnx);
         let outputs: Vec<&str> = contract.outputs.iter().map(|(name, ..)| name.as_str()).collect();
         let network = PictureNetwork::open(onnx, (&contract.input.0, &outputs), infer)?;
-        Ok(Self { network, contract, identity })
-    }
-
-    /// How it wants to see cells.
-    pub fn view(&self) -> View {
-        self.contract.view
+        Ok(Self { network, contract, outliner: None, identity })
     }
 
     /// `ort`, `openvino` or `rten`.
@@ -119,47 +126,9 @@ impl Finder {
         self.network.engine_name()
     }
 
-    /// sha256 of its ONNX file, hexadecimal.
+    /// sha256 of its ONNX file, hexadecimal; with an outliner, that of the line with both files' sums.
     pub fn identity(&self) -> &str {
         &self.identity
-    }
-
-    /// The maps of `picture`.
-    ///
-    /// # Errors
-    /// - `engine_run` when the engine fails.
-    /// - `bundle_network` when it gives another number of numbers than its description says.
-    /// - `not_finite` when a map holds no number.
-    pub fn maps(&self, picture: &WorkingPicture) -> Result<Maps, InferError> {
-        let prepared = self.contract.preprocessing.of(picture);
-        let size = (picture.width, picture.height);
-        let mut where_to = Vec::new();
-        for place in self.places(picture) {
-            for rows in pieces(place.top..place.bottom, picture.height) {
-                let columns = pieces(place.left..place.right, picture.width);
-                where_to.extend(columns.into_iter().map(|columns| (columns, rows.clone())));
-            }
-        }
-        // Each tile on one thread and in an engine of its own: the same tile gives the same bits on any machine. As many
-        // stretches as threads, since a thread that waits for an engine may take up another stretch meanwhile.
-        let stretch = where_to.len().div_ceil(rayon::current_num_threads()).max(1);
-        let tiles = where_to.par_chunks(stretch).map(|stretch| {
-            let tile = |(columns, rows): &(Piece, Piece)| self.tile(&prepared, size, (columns, rows));
-            stretch.iter().map(tile).collect::<Result<Vec<Seen>, InferError>>()
-        });
-        let tiles = tiles.collect::<Result<Vec<Vec<Seen>>, InferError>>()?;
-        let mut seen: Option<Seen> = None;
-        for (tile, (columns, rows)) in tiles.iter().flatten().zip(&where_to) {
-            seen.get_or_insert_with(|| Seen::nothing(picture, tile.step_px, tile.planes.len()))
-                .add(tile, (columns, rows));
-        }
-        let channels = self.contract.meaning.channels();
-        let seen = seen.unwrap_or_else(|| Seen::nothing(picture, 1, channels));
-        if seen.planes.iter().flatten().all(|value| value.is_finite()) {
-            Ok(understood(seen, self.contract.meaning))
-        } else {
-            Err(InferError::NotFinite { what: "the cell finder's map", index: 0 })
-        }
     }
 
     /// Where the network is to look: a picture brought to one contrast shows where there is nothing.
@@ -207,6 +176,61 @@ impl Finder {
             }));
         }
         Ok(Seen { width: width / step_px, height: height / step_px, step_px, planes })
+    }
+}
+
+impl Sight for Finder {
+    type Error = InferError;
+
+    fn view(&self) -> View {
+        self.contract.view
+    }
+
+    /// The maps of `picture`.
+    ///
+    /// # Errors
+    /// - `engine_run` when the engine fails.
+    /// - `bundle_network` when it gives another number of numbers than its description says.
+    /// - `not_finite` when a map holds no number.
+    fn maps(&self, picture: &WorkingPicture) -> Result<Maps, InferError> {
+        let prepared = self.contract.preprocessing.of(picture);
+        let size = (picture.width, picture.height);
+        let mut where_to = Vec::new();
+        for place in self.places(picture) {
+            for rows in pieces(place.top..place.bottom, picture.height) {
+                let columns = pieces(place.left..place.right, picture.width);
+                where_to.extend(columns.into_iter().map(|columns| (columns, rows.clone())));
+            }
+        }
+        // Each tile on one thread and in an engine of its own: the same tile gives the same bits on any machine. As many
+        // stretches as threads, since a thread that waits for an engine may take up another stretch meanwhile.
+        let stretch = where_to.len().div_ceil(rayon::current_num_threads()).max(1);
+        let tiles = where_to.par_chunks(stretch).map(|stretch| {
+            let tile = |(columns, rows): &(Piece, Piece)| self.tile(&prepared, size, (columns, rows));
+            stretch.iter().map(tile).collect::<Result<Vec<Seen>, InferError>>()
+        });
+        let tiles = tiles.collect::<Result<Vec<Vec<Seen>>, InferError>>()?;
+        let mut seen: Option<Seen> = None;
+        for (tile, (columns, rows)) in tiles.iter().flatten().zip(&where_to) {
+            seen.get_or_insert_with(|| Seen::nothing(picture, tile.step_px, tile.planes.len()))
+                .add(tile, (columns, rows));
+        }
+        let channels = self.contract.meaning.channels();
+        let seen = seen.unwrap_or_else(|| Seen::nothing(picture, 1, channels));
+        if seen.planes.iter().flatten().all(|value| value.is_finite()) {
+            Ok(understood(seen, self.contract.meaning))
+        } else {
+            Err(InferError::NotFinite { what: "the cell finder's map", index: 0 })
+        }
+    }
+
+    fn draws(&self) -> bool {
+        self.outliner.is_some()
+    }
+
+    /// As [`Outliner::draw`]; nothing without an outliner.
+    fn draw(&self, close_up: &CloseUp) -> Result<Vec<f32>, InferError> {
+        self.outliner.as_ref().map_or(Ok(Vec::new()), |outliner| outliner.draw(close_up))
     }
 }
 

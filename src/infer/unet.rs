@@ -3,10 +3,12 @@
 //! The **cell finder** on the working picture of [`cells`](crate::cells): four steps down to a sixteenth, four up again, what is
 //! seen on the way down added on the way up. Two maps come out, as logits: whether a pixel is inside a cell, and how deep.
 //! The **exaggerator** on a crop of which every 2 x 2 px are channels of one place: two steps down, two up, and what is to be
-//! added to the picture comes out. Convolutions are 4 x 4 with stride 2 (down), 3 x 3 (around) and 4 x 4 transposed with stride
+//! added to the picture comes out. The **outliner** on a close-up of a cell, whose finer pixels are channels likewise: two steps
+//! down, two up, and the logits that those pixels are inside come out. Convolutions are 4 x 4 with stride 2 (down), 3 x 3 (around) and 4 x 4 transposed with stride
 //! 2 (up), each with batch norm and a `PReLU` of one slope, but for the last.
 
 use super::architecture::BatchNorm;
+use crate::cells::close_up::{DRAWN, SHOWN};
 
 /// The sides of the cell finder's picture must be multiples of this, px.
 pub const MULTIPLE_PX: usize = 16;
@@ -98,6 +100,21 @@ pub fn exaggerator(width: usize) -> Vec<Step> {
         Step::Around(one, one),
         Step::Add,
         Step::Around(one, ADDED),
+    ]
+}
+
+/// The steps of an outliner with `width` channels.
+pub fn outliner(width: usize) -> Vec<Step> {
+    vec![
+        Step::Down(SHOWN, width),
+        Step::Around(width, width),
+        Step::Keep,
+        Step::Down(width, width),
+        Step::Around(width, width),
+        Step::Up(width, width),
+        Step::Add,
+        Step::Around(width, width),
+        Step::Up(width, DRAWN),
     ]
 }
 

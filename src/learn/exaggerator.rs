@@ -9,13 +9,13 @@
 pub mod bundle;
 pub mod pair;
 
+use super::unet::course::Course;
 use super::unet::lanes::{LANES, Map};
 use super::unet::{Network, Task};
 use crate::infer::onnx_graph::unet as onnx;
 use crate::infer::unet::{self, ADDED};
 use pair::Pair;
 use rand::RngExt as _;
-use rayon::prelude::*;
 
 /// Side of a training picture, px of a crop.
 const SIDE_PX: usize = 96;
@@ -62,31 +62,16 @@ pub fn train(
     mut told: impl FnMut(Progress) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<u8>> {
     anyhow::ensure!(!pairs.is_empty(), "there are no cells to train on");
-    let is_whole = settings.batch > 0 && settings.batch.is_multiple_of(LANES);
-    anyhow::ensure!(is_whole, "pictures go through {LANES} at a time: the batch must be a multiple of it");
     let sample = |purpose: u64| {
         let mut rng = super::parameters::generator(settings.seed, purpose);
         let pair = pairs.get(rng.random_range(0..pairs.len()));
         pair.map(|pair| pair.sample(SIDE_PX, &mut rng)).unwrap_or_default()
     };
     let mut network = Network::new(task(settings.width), settings.seed);
-    tracing::info!(parameters = network.parameters(), pairs = pairs.len(), "training");
-    let (mut missed, mut there) = (0.0_f32, 0.0_f32);
-    for step in 0..settings.steps {
-        let samples: Vec<(Vec<f32>, Vec<f32>)> = (0..settings.batch)
-            .into_par_iter()
-            .map(|place| sample(1000 + u64::from(step) * settings.batch as u64 + place as u64))
-            .collect();
-        let pictures: Vec<f32> = samples.iter().flat_map(|sample| sample.0.iter().copied()).collect();
-        let wanted: Vec<f32> = samples.iter().flat_map(|sample| sample.1.iter().copied()).collect();
-        there += wanted.iter().map(|value| value * value).sum::<f32>() / wanted.len().max(1) as f32;
-        let rate = super::finder::rate(step, settings.steps, settings.learning_rate);
-        missed += network.step(&pictures, &wanted, SIDE_PX / 2, rate);
-        if (step + 1).is_multiple_of(100) || step + 1 == settings.steps {
-            told(Progress { step: step + 1, share: 1.0 - missed / there.max(f32::MIN_POSITIVE) })?;
-            (missed, there) = (0.0, 0.0);
-        }
-    }
+    let ExaggeratorSettings { steps, batch, learning_rate, .. } = *settings;
+    Course { steps, batch, learning_rate }.run(&mut network, SIDE_PX / 2, sample, |stretch| {
+        told(Progress { step: stretch.step, share: 1.0 - stretch.loss / stretch.wanted.max(f32::MIN_POSITIVE) })
+    })?;
     Ok(onnx::exaggerator(&network.weights())?)
 }
 

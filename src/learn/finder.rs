@@ -10,14 +10,13 @@ pub mod bundle;
 mod loss;
 pub mod page;
 
-use super::unet::lanes::LANES;
+use super::unet::course::Course;
 use super::unet::{Network, Task};
 use crate::infer::onnx_graph::unet as onnx;
 use crate::infer::{InferError, unet};
 use anyhow::Context as _;
 use page::Page;
 use rand::RngExt as _;
-use rayon::prelude::*;
 
 /// Side of a training picture, px: four cells.
 pub(super) const SIDE_PX: usize = 96;
@@ -71,8 +70,6 @@ pub fn train(
     mut told: impl FnMut(Progress, &dyn Fn() -> Result<Vec<u8>, InferError>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<u8>> {
     anyhow::ensure!(!real.is_empty() || !simulated.is_empty(), "there is no picture to train on");
-    let is_whole = settings.batch > 0 && settings.batch.is_multiple_of(LANES);
-    anyhow::ensure!(is_whole, "pictures go through {LANES} at a time: the batch must be a multiple of it");
     let sample = |purpose: u64| {
         let mut rng = super::parameters::generator(settings.seed, purpose);
         let from_real = simulated.is_empty() || (!real.is_empty() && rng.random::<f64>() < settings.real_share);
@@ -89,23 +86,11 @@ pub fn train(
                 .context("the network to begin with has weights missing")?
         }
     };
-    tracing::info!(parameters = network.parameters(), real = real.len(), simulated = simulated.len(), "training");
-    let (mut sum, mut count) = (0.0_f32, 0_u16);
-    for step in 0..settings.steps {
-        let samples: Vec<(Vec<f32>, Vec<f32>)> = (0..settings.batch)
-            .into_par_iter()
-            .map(|place| sample(1000 + u64::from(step) * settings.batch as u64 + place as u64))
-            .collect();
-        let pictures: Vec<f32> = samples.iter().flat_map(|sample| sample.0.iter().copied()).collect();
-        let targets: Vec<f32> = samples.iter().flat_map(|sample| sample.1.iter().copied()).collect();
-        sum += network.step(&pictures, &targets, SIDE_PX, rate(step, settings.steps, settings.learning_rate));
-        count += 1;
-        if count == 100 || step + 1 == settings.steps {
-            let loss = sum / f32::from(count);
-            told(Progress { step: step + 1, loss }, &|| onnx::finder(&network.weights()))?;
-            (sum, count) = (0.0, 0);
-        }
-    }
+    let FinderSettings { steps, batch, learning_rate, .. } = *settings;
+    Course { steps, batch, learning_rate }.run(&mut network, SIDE_PX, sample, |stretch| {
+        let progress = Progress { step: stretch.step, loss: stretch.loss };
+        told(progress, &|| onnx::finder(&stretch.network.weights()))
+    })?;
     Ok(onnx::finder(&network.weights())?)
 }
 
@@ -113,11 +98,4 @@ pub fn train(
 pub fn test_picture(pages: &[Page], seed: u64) -> Vec<f32> {
     let mut rng = super::parameters::generator(seed, 999);
     pages.first().map(|page| page.sample(SIDE_PX, &mut rng).0).unwrap_or_default()
-}
-
-/// Step `step` of `steps`: up within the first hundredth, then down along half a cosine.
-pub(super) fn rate(step: u32, steps: u32, longest: f32) -> f32 {
-    let done = f64::from(step) / f64::from(steps.max(1));
-    let warm = (done / 0.01).min(1.0);
-    longest * (warm * 0.5 * (1.0 + (std::f64::consts::PI * done).cos())) as f32
 }

@@ -4,6 +4,8 @@
 //! share is added up in the vectors' order. Kernels are `[tap, in, out]`. The same seed, pictures and order give the same
 //! numbers.
 
+pub(super) mod course;
+pub(super) mod folder;
 pub(super) mod lanes;
 mod norm;
 mod order;

@@ -165,11 +165,7 @@ fn find_in(plane: Plane, scale: Scale, optics: &Optics, beat: &dyn Fn()) -> Resu
     beat();
     let settings = DetectSettings { cell_diameter_um: optics.cell_diameter_um, ..DetectSettings::new(pixel_size) };
     let cells = match &optics.finder {
-        Some(finder) => cells::find_by_network(&corrected, &settings, finder.view(), |picture| {
-            let maps = finder.maps(picture);
-            beat();
-            maps
-        })?,
+        Some(finder) => cells::find_by_network(&corrected, &settings, finder.as_ref(), beat)?,
         None => cells::find(&corrected, &settings),
     };
     let pixel_size_contradicted = scale.contradicted;

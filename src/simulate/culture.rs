@@ -106,6 +106,25 @@ fn without_slow_part(light: &mut [f32], bench: &Bench, share: f64, waves_per_um:
     }
 }
 
+impl Culture {
+    /// As a camera whose pixels are `factor` times as wide gives it. `None` when nothing is left of it.
+    pub fn binned(&self, factor: usize) -> Option<Self> {
+        let (columns, counts) = (self.plane.width_px(), self.plane.counts());
+        let (width, height) = (columns / factor.max(1), self.plane.height_px() / factor.max(1));
+        let at = |x: usize, y: usize| y * columns + x;
+        let mut mean = Vec::with_capacity(width * height);
+        let mut labels = Vec::with_capacity(width * height);
+        for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y * factor, x * factor))) {
+            let block = (y..y + factor).flat_map(|y| (x..x + factor).filter_map(move |x| counts.get(at(x, y))));
+            mean.push(block.sum::<f32>() / (factor * factor) as f32);
+            labels.push(self.labels.get(at(x + factor / 2, y + factor / 2)).copied().unwrap_or(0));
+        }
+        let plane = Plane::new(width, height, mean, 65_535.0)?;
+        let (diameter_px, pixel_um) = (self.diameter_px / factor as f64, self.pixel_um * factor as f64);
+        Some(Self { plane, labels, diameter_px, pixel_um })
+    }
+}
+
 /// Side of a [`field`], px: a part of a frame.
 const FIELD_SIDE_PX: usize = 480;
 /// Width of a usual cell of the simulated tumours, um.
@@ -168,6 +187,17 @@ mod tests {
         assert_eq!(one, culture(3).unwrap());
         assert_ne!(one, culture(4).unwrap());
         assert!(one.plane.counts().iter().all(|count| count.is_finite()));
+    }
+
+    #[test]
+    fn a_coarser_camera_sees_the_same_cells() {
+        let (fine, coarse) = (culture(5).unwrap(), culture(5).unwrap().binned(2).unwrap());
+        assert_eq!(coarse.labels.len() * 4, fine.labels.len());
+        assert!((coarse.diameter_px * coarse.pixel_um - fine.diameter_px * fine.pixel_um).abs() < 1e-9);
+        let mean = |culture: &Culture| culture.plane.counts().iter().sum::<f32>() / culture.labels.len() as f32;
+        assert!((mean(&fine) / mean(&coarse) - 1.0).abs() < 1e-4);
+        let share = |c: &Culture| c.labels.iter().filter(|l| **l > 0).count() as f64 / c.labels.len() as f64;
+        assert!((share(&fine) - share(&coarse)).abs() < 0.02, "{} {}", share(&fine), share(&coarse));
     }
 
     #[test]

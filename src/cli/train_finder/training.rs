@@ -17,7 +17,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let began = Instant::now();
     let mut real = Vec::new();
     for name in &args.sets {
-        let set = sets::SETS.iter().find(|set| set.name == name).with_context(|| format!("there is no set {name}"))?;
+        let set = sets::named(name)?;
         let data = args.data.as_deref().context("say where the sets are (--data)")?;
         let found = labelled::pictures(set, data)?;
         anyhow::ensure!(!found.is_empty(), "the set {name} has no outlines");

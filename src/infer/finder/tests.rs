@@ -82,7 +82,7 @@ fn finds_discs(engine: &InferSettings) {
     let picture = cells::working_picture(&frame, &settings, finder.view());
     let maps = finder.maps(&picture).unwrap();
     assert_eq!(maps, finder.maps(&picture).unwrap());
-    are_the_discs(&cells::find_in_maps(&frame, &settings, &picture, &maps));
+    are_the_discs(&cells::find_in_maps(&frame, &settings, (&picture, &maps), &finder).unwrap());
 }
 
 fn are_the_discs(found: &FoundCells) {
@@ -138,7 +138,7 @@ fn a_star_network_finds_cells_by_configuration() {
         let maps = finder.maps(&picture).unwrap();
         let Maps::Rays(rays) = &maps else { panic!("the network gives rays") };
         assert_eq!((rays.thresholds.probability, rays.step_px), (0.8, 1));
-        are_the_discs(&cells::find_in_maps(&frame, &settings, &picture, &maps));
+        are_the_discs(&cells::find_in_maps(&frame, &settings, (&picture, &maps), &finder).unwrap());
     }
     let folder = folder_with(
         &STAR.replace("[probability, r0, r1, r2, r3, r4, r5, r6, r7, r8, r9, r10, r11]", "[probability, r0, r1]"),
@@ -183,9 +183,43 @@ fn tiles_give_what_the_whole_picture_gives() {
     let (width, height) = (tiles::TILE_PX + 37, 21);
     // Busy from end to end: all of it is looked at.
     let values: Vec<f32> = (0..width * height).map(|i| (i as f32 * 0.37).sin()).collect();
-    let picture = WorkingPicture { width, height, values, scale: 1.0, diameter_px: 24.0 };
+    let picture = WorkingPicture { width, height, values, scale: 1.0, diameter_px: 24.0, contrast: 1.0 };
     let Maps::Depth(maps) = finder.maps(&picture).unwrap() else { panic!("the network gives two maps") };
     for (value, logit) in picture.values.iter().zip(&maps.inside) {
         assert!((logit.clamp(-9.0, 9.0) + (20.0 * value).clamp(-9.0, 9.0)).abs() < 0.05, "{value} {logit}");
     }
+}
+
+/// The shipped finder's folder, copied, with its outliner.
+fn shipped() -> tempfile::TempDir {
+    let (from, to) = (Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells"), tempfile::tempdir().unwrap());
+    std::fs::create_dir(to.path().join("outliner")).unwrap();
+    for name in ["rdf.yaml", "finder.onnx", "outliner/rdf.yaml", "outliner/outliner.onnx"] {
+        std::fs::copy(from.join(name), to.path().join(name)).unwrap();
+    }
+    to
+}
+
+#[test]
+fn an_outliner_belongs_to_its_finder_and_both_name_a_run() {
+    let folder = shipped();
+    let whole = Finder::open(folder.path(), &builtin()).unwrap();
+    assert!(whole.draws());
+    let described = folder.path().join("outliner/rdf.yaml");
+    let text = std::fs::read_to_string(&described).unwrap();
+    for (from, to, code) in [
+        ("finder_sha256: ", "finder_sha256: 0", "bundle_facts"),
+        ("outliner.onnx\n    sha256: ", "outliner.onnx\n    sha256: 0", "bundle_hash"),
+        ("source: outliner.onnx", "source: another.onnx", "bundle_read"),
+        ("weights:", "wheights:", "bundle_description"),
+    ] {
+        assert!(text.contains(from), "{from}");
+        std::fs::write(&described, text.replace(from, to)).unwrap();
+        let refused = Finder::open(folder.path(), &builtin()).unwrap_err();
+        assert_eq!(refused.code(), code, "{refused}");
+    }
+    std::fs::remove_file(&described).unwrap();
+    let alone = Finder::open(folder.path(), &builtin()).unwrap();
+    assert!(!alone.draws());
+    assert_ne!(alone.identity(), whole.identity());
 }

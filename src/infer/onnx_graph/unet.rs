@@ -1,9 +1,11 @@
 //! The small U-Nets as ONNX files; height and width are free.
 //!
-//! Cell finder: `picture [N, 1, H, W] -> maps [N, 2, H, W]`, logits. Exaggerator: `told [N, 14, H, W] -> added [N, 4, H, W]`.
+//! Cell finder: `picture [N, 1, H, W] -> maps [N, 2, H, W]`, logits. Exaggerator: `told [N, 14, H, W] -> added [N, 4, H, W]`. Outliner:
+//! `shown [N, 7, H, W] -> drawn [N, 4, H, W]`, logits.
 
 use super::message::{self, Dimension, Shape};
 use super::{BATCH_AXIS, Chain, Taps, fold, ints};
+use crate::cells::close_up::{DRAWN, SHOWN};
 use crate::infer::InferError;
 use crate::infer::architecture::BatchNorm;
 use crate::infer::unet::{self, ADDED, Layer, MAPS, Step, TOLD, UnetWeights};
@@ -16,6 +18,11 @@ pub const MAPS_OUT: &str = "maps";
 pub const TOLD_IN: &str = "told";
 /// Name of its output.
 pub const ADDED_OUT: &str = "added";
+
+/// Name of the outliner's input.
+pub const SHOWN_IN: &str = "shown";
+/// Name of its output.
+pub const DRAWN_OUT: &str = "drawn";
 
 /// A cell finder as the bytes of an ONNX file.
 ///
@@ -31,6 +38,14 @@ pub fn finder(weights: &UnetWeights) -> Result<Vec<u8>, InferError> {
 /// `weights` when a layer does not fit its step.
 pub fn exaggerator(weights: &UnetWeights) -> Result<Vec<u8>, InferError> {
     Ok(chain(TOLD_IN, weights)?.finish("exaggerator", ADDED_OUT, shape(TOLD), shape(ADDED)))
+}
+
+/// An outliner as the bytes of an ONNX file.
+///
+/// # Errors
+/// `weights` when a layer does not fit its step.
+pub fn outliner(weights: &UnetWeights) -> Result<Vec<u8>, InferError> {
+    Ok(chain(SHOWN_IN, weights)?.finish("outliner", DRAWN_OUT, shape(SHOWN), shape(DRAWN)))
 }
 
 fn chain(input: &'static str, weights: &UnetWeights) -> Result<Chain, InferError> {
