@@ -131,13 +131,14 @@ impl CloseUp {
         let pixels = logits.values.iter().enumerate();
         let inside = pixels.map(|(at, logit)| *logit > 0.0 && !is(foreign, at) && within(at)).collect();
         let parts = Mask { width, height, inside }.parts();
-        let cell = most_of(&parts, |at| is(own, at))?;
+        let cell = most_of(&parts, |at| is(own, at) && within(at))?;
         let read = |(x, y): (i64, i64)| {
             let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
             (x < width && y < height).then_some(y * width + x)
         };
         let is_inside = |x: i64, y: i64| read((x, y)).and_then(|at| parts.label.get(at)) == Some(&cell.label);
-        let logit = |place| logits.values.get(read(place)?).copied();
+        // Beyond the frame nothing is drawn: there a cell ends half way.
+        let logit = |place| logits.values.get(read(place).filter(|at| within(*at))?).copied();
         let ends = |from: (i64, i64), to: (i64, i64)| outline::end(logit(from), logit(to));
         let start = (cell.first.0 as i64, cell.first.1 as i64);
         let traced = outline::trace(start, 8 * cell.area + 8, is_inside, ends);
