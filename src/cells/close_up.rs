@@ -168,7 +168,7 @@ impl CloseUp {
     }
 
     /// Whether what it shows within its margin lies at least so many places from the finder's picture's edge.
-    #[cfg(any(test, feature = "learn"))]
+    #[cfg(feature = "learn")]
     pub(crate) fn is_within(&self, border: i64) -> bool {
         let along = |corner: i64, length: usize, picture: usize| {
             corner + MARGIN as i64 >= border && corner + length as i64 - MARGIN as i64 <= picture as i64 - border
