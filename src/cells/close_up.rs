@@ -123,22 +123,20 @@ impl CloseUp {
         let (width, height) = (logits.width, logits.height);
         let first = (2 * self.corner.0, 2 * self.corner.1);
         let last = (2 * self.picture.0 as i64 - 1, 2 * self.picture.1 as i64 - 1);
-        let is = |plane: &[f32], at: usize| plane.get(self.place(at)).is_some_and(|value| *value > 0.5);
-        let within = |at: usize| {
-            let (x, y) = (first.0 + (at % width) as i64, first.1 + (at / width) as i64);
-            (0..=last.0).contains(&x) && (0..=last.1).contains(&y)
-        };
-        let pixels = logits.values.iter().enumerate();
-        let inside = pixels.map(|(at, logit)| *logit > 0.0 && !is(foreign, at) && within(at)).collect();
+        let is_within = |x: i64, y: i64| (0..=last.0).contains(&(first.0 + x)) && (0..=last.1).contains(&(first.1 + y));
+        let within: Vec<bool> =
+            (0..height as i64).flat_map(|y| (0..width as i64).map(move |x| is_within(x, y))).collect();
+        let pixels = logits.values.iter().zip(self.pixels(foreign)).zip(&within);
+        let inside = pixels.map(|((logit, is_foreign), within)| *logit > 0.0 && !is_foreign && *within).collect();
         let parts = Mask { width, height, inside }.parts();
-        let cell = most_of(&parts, |at| is(own, at) && within(at))?;
+        let cell = most_of(&parts, self.pixels(own).zip(&within).map(|(is_own, within)| is_own && *within))?;
         let read = |(x, y): (i64, i64)| {
             let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
             (x < width && y < height).then_some(y * width + x)
         };
         let is_inside = |x: i64, y: i64| read((x, y)).and_then(|at| parts.label.get(at)) == Some(&cell.label);
         // Beyond the frame nothing is drawn: there a cell ends half way.
-        let logit = |place| logits.values.get(read(place).filter(|at| within(*at))?).copied();
+        let logit = |(x, y): (i64, i64)| logits.values.get(read((x, y)).filter(|_| is_within(x, y))?).copied();
         let ends = |from: (i64, i64), to: (i64, i64)| outline::end(logit(from), logit(to));
         let start = (cell.first.0 as i64, cell.first.1 as i64);
         let traced = outline::trace(start, 8 * cell.area + 8, is_inside, ends);
@@ -151,20 +149,24 @@ impl CloseUp {
         Some((outline, touches))
     }
 
-    /// The place of a pixel.
-    fn place(&self, pixel: usize) -> usize {
-        let width = 2 * self.width.max(1);
-        pixel / width / 2 * self.width + pixel % width / 2
+    /// Whether the place of every pixel has a 1 in `plane`, pixel row after pixel row.
+    fn pixels<'a>(&self, plane: &'a [f32]) -> impl Iterator<Item = bool> + use<'a> {
+        let rows = plane.chunks_exact(self.width.max(1)).flat_map(|row| [row, row]);
+        rows.flat_map(|row| row.iter().flat_map(|value| [*value > 0.5; 2]))
     }
 
     /// Four planes of places (`[4, height, width]`) as one of pixels (`[2 * height, 2 * width]`).
     fn unfolded(&self, planes: &[f32]) -> Grid {
-        let (width, height) = (2 * self.width, 2 * self.height);
-        let value = |at: usize| {
-            let plane = 2 * (at / width % 2) + at % width % 2;
-            planes.get(plane * self.width * self.height + self.place(at)).copied().unwrap_or(f32::NEG_INFINITY)
-        };
-        Grid { width, height, values: (0..width * height).map(value).collect() }
+        let mut values = Vec::with_capacity(planes.len());
+        for row in 0..2 * self.height {
+            let line = |plane: usize| {
+                let from = (plane * self.height + row / 2) * self.width;
+                planes.get(from..from + self.width).unwrap_or_default()
+            };
+            let (left, right) = (line(2 * (row % 2)), line(2 * (row % 2) + 1));
+            values.extend(left.iter().zip(right).flat_map(|(left, right)| [*left, *right]));
+        }
+        Grid { width: 2 * self.width, height: 2 * self.height, values }
     }
 
     /// Whether what it shows within its margin lies at least so many places from the finder's picture's edge.
@@ -208,10 +210,10 @@ impl CloseUp {
 
 /// The part that holds most of the cell as the finder had it; `None` when it holds too little of it.
 #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
-fn most_of(parts: &Labels, own: impl Fn(usize) -> bool) -> Option<Window> {
+fn most_of(parts: &Labels, own: impl Iterator<Item = bool>) -> Option<Window> {
     let mut shared = vec![0_usize; parts.count as usize + 1];
     let mut all = 0_usize;
-    for (label, _) in parts.label.iter().zip(0..).filter(|(_, at)| own(*at)) {
+    for (label, _) in parts.label.iter().zip(own).filter(|(_, is_own)| *is_own) {
         shared[*label as usize] += 1;
         all += 1;
     }
