@@ -17,6 +17,12 @@ use crate::units::PointPx;
 /// The light of its four pixels (upper left, upper right, lower left, lower right; contrasts as in the finder's picture), 1 where
 /// it is this cell's, 1 where it is another's, the finder's logit of the inside.
 pub const SHOWN: usize = 7;
+/// Which of them says that a place is this cell's.
+const OWN: usize = 4;
+/// Which of them says that it is another's.
+const FOREIGN: usize = 5;
+/// Which of them is the finder's logit.
+const LOGIT: usize = 6;
 /// Numbers that are drawn of a place: logits that its four pixels are inside this cell.
 pub const DRAWN: usize = 4;
 /// A close-up's sides are multiples of this, places.
@@ -96,9 +102,9 @@ impl<'a> CloseUps<'a> {
                         self.picture.values[at] + self.picture.contrast * (logarithm - mean);
                 }
                 let label = self.segmented.labels.label[at];
-                shown[4 * places + place] = f32::from(u8::from(label == cell.label));
-                shown[5 * places + place] = f32::from(u8::from(label > 0 && label != cell.label));
-                shown[6 * places + place] = logits[at].clamp(-SUREST_LOGIT, SUREST_LOGIT) / SUREST_LOGIT;
+                shown[OWN * places + place] = f32::from(u8::from(label == cell.label));
+                shown[FOREIGN * places + place] = f32::from(u8::from(label > 0 && label != cell.label));
+                shown[LOGIT * places + place] = logits[at].clamp(-SUREST_LOGIT, SUREST_LOGIT) / SUREST_LOGIT;
             }
         }
         Some(CloseUp { width, height, shown, corner, picture: (columns, rows) })
@@ -118,7 +124,7 @@ impl CloseUp {
         if logits.len() != DRAWN * places {
             return None;
         }
-        let (own, foreign) = (self.shown.get(4 * places..5 * places)?, self.shown.get(5 * places..6 * places)?);
+        let (own, foreign) = (self.plane(OWN)?, self.plane(FOREIGN)?);
         let logits = self.unfolded(logits).map(|logit| logit - RIM_LOGIT);
         let (width, height) = (logits.width, logits.height);
         let first = (2 * self.corner.0, 2 * self.corner.1);
@@ -147,6 +153,11 @@ impl CloseUp {
         let touches =
             reaches(cell.left, cell.right, first.0, last.0) || reaches(cell.top, cell.bottom, first.1, last.1);
         Some((outline, touches))
+    }
+
+    /// One of the numbers that are shown, of every place.
+    fn plane(&self, number: usize) -> Option<&[f32]> {
+        self.shown.chunks_exact((self.width * self.height).max(1)).nth(number)
     }
 
     /// Whether the place of every pixel has a 1 in `plane`, pixel row after pixel row.
@@ -184,7 +195,7 @@ impl CloseUp {
     #[cfg(any(test, feature = "learn"))]
     pub(crate) fn wanted(&self, labels: &[u16], frame_px: (usize, usize), scale: f64) -> Option<(Vec<f32>, f64)> {
         let places = self.width * self.height;
-        let own = self.shown.get(4 * places..5 * places)?;
+        let own = self.plane(OWN)?;
         let truth = |plane: usize, place: usize| {
             let along = |at: usize, half: usize, corner: i64, picture: usize, size: usize| {
                 let at = clamped(corner + at as i64, 0, picture);

@@ -27,7 +27,7 @@ use super::{InferError, LATENT_LEN, Latent};
 use crate::cells::{CROP_SIDE_PX, Crop};
 use rdf::{Config, FileDescription, Rdf};
 use serde::de::DeserializeOwned;
-use serde::{Serialize as _, Serializer};
+use serde::{Deserialize, Serialize as _, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -340,6 +340,33 @@ pub(super) fn described_file(folder: &Path, name: &str, sha256: Option<&str>) ->
     let described = FileDescription { source: name.to_owned(), sha256: sha256.unwrap_or_default().to_owned() };
     let file = BundleFile::new(folder, &described)?;
     if sha256.is_some() { file.read() } else { read(&file.path) }
+}
+
+/// The description of a folder with one ONNX network of ours.
+#[derive(Debug, Deserialize)]
+struct OwnDescription<C> {
+    weights: OwnWeights,
+    config: OwnConfig<C>,
+}
+
+#[derive(Debug, Deserialize)]
+struct OwnWeights {
+    onnx: FileDescription,
+}
+
+#[derive(Debug, Deserialize)]
+struct OwnConfig<C> {
+    cytowatch: C,
+}
+
+/// The bytes of the one ONNX network of ours in `folder`, and what is said of it under `config: cytowatch`.
+///
+/// # Errors
+/// `bundle_read`, `bundle_description`, `bundle_hash`, `bundle_facts` when the folder is not whole.
+pub(super) fn own_network<C: DeserializeOwned>(folder: &Path) -> Result<(Vec<u8>, C), InferError> {
+    let OwnDescription { weights, config } = description(folder)?;
+    let bytes = described_file(folder, &weights.onnx.source, Some(&weights.onnx.sha256))?;
+    Ok((bytes, config.cytowatch))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, InferError> {

@@ -27,28 +27,6 @@ pub struct Amount {
 }
 
 #[derive(Debug, Deserialize)]
-struct Description {
-    weights: Weights,
-    config: Config,
-}
-
-#[derive(Debug, Deserialize)]
-struct Weights {
-    onnx: Onnx,
-}
-
-#[derive(Debug, Deserialize)]
-struct Onnx {
-    source: String,
-    sha256: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Config {
-    cytowatch: Own,
-}
-
-#[derive(Debug, Deserialize)]
 struct Own {
     largest_amount: f64,
 }
@@ -76,12 +54,11 @@ impl Exaggerator {
     /// - `bundle_read`, `bundle_description`, `bundle_hash`, `bundle_facts` when the folder is not whole, or holds another model.
     /// - `engine_load`, `library_*` as [`PictureNetwork::open`].
     pub fn open(folder: &Path, infer: &InferSettings) -> Result<Self, InferError> {
-        let Description { weights: Weights { onnx }, config: Config { cytowatch: own } } = bundle::description(folder)?;
+        let (bytes, own): (Vec<u8>, Own) = bundle::own_network(folder)?;
         if !(own.largest_amount > 0.0 && own.largest_amount < 10.0) {
             let problem = format!("largest_amount is {}, must lie between 0 and 10", own.largest_amount);
             return Err(InferError::BundleFacts { problem });
         }
-        let bytes = bundle::described_file(folder, &onnx.source, Some(&onnx.sha256))?;
         Ok(Self { network: PictureNetwork::open(bytes, (TOLD_IN, &[ADDED_OUT]), infer)?, largest: own.largest_amount })
     }
 

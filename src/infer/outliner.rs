@@ -14,28 +14,6 @@ use std::path::Path;
 pub const FOLDER: &str = "outliner";
 
 #[derive(Debug, Deserialize)]
-struct Description {
-    weights: Weights,
-    config: Config,
-}
-
-#[derive(Debug, Deserialize)]
-struct Weights {
-    onnx: Onnx,
-}
-
-#[derive(Debug, Deserialize)]
-struct Onnx {
-    source: String,
-    sha256: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Config {
-    cytowatch: Own,
-}
-
-#[derive(Debug, Deserialize)]
 struct Own {
     finder_sha256: String,
 }
@@ -64,8 +42,7 @@ impl Outliner {
         if !folder.join(bundle::RDF).is_file() {
             return Ok(None);
         }
-        let Description { weights: Weights { onnx }, config: Config { cytowatch: own } } =
-            bundle::description(&folder)?;
+        let (onnx, own): (Vec<u8>, Own) = bundle::own_network(&folder)?;
         if own.finder_sha256 != finder_sha256 {
             let problem = format!(
                 "{} draws the outlines of another cell finder: train it again (cytowatch train-outliner) or take it away",
@@ -73,7 +50,7 @@ impl Outliner {
             );
             return Err(InferError::BundleFacts { problem });
         }
-        Self::new(bundle::described_file(&folder, &onnx.source, Some(&onnx.sha256))?, infer).map(Some)
+        Self::new(onnx, infer).map(Some)
     }
 
     /// The outliner in the bytes of an ONNX file.

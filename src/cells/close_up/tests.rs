@@ -68,7 +68,7 @@ fn what_is_wanted_of_a_close_up_is_drawn_with_its_thin_parts() {
 }
 
 #[test]
-fn a_place_shows_the_mean_of_the_finders_picture_and_whose_it_is() {
+fn a_place_shows_whose_it_is_and_how_sure_the_finder_was() {
     // Near enough to be in each other's close-up.
     let (close_ups, ..) = close_ups(&[(90.0, 100.0, 30.0), (170.0, 100.0, 30.0)], 20.0);
     for close_up in &close_ups {
@@ -76,14 +76,14 @@ fn a_place_shows_the_mean_of_the_finders_picture_and_whose_it_is() {
         assert!(close_up.width.is_multiple_of(MULTIPLE) && close_up.height.is_multiple_of(MULTIPLE));
         assert_eq!(close_up.shown.len(), SHOWN * places);
         let plane = |at: usize| &close_up.shown[at * places..(at + 1) * places];
-        let (own, foreign) = (plane(4), plane(5));
+        let (own, foreign) = (plane(OWN), plane(FOREIGN));
         let area = own.iter().sum::<f32>() * (20.0_f32 / 24.0 / 0.325).powi(2);
         // The finder's cells end where its logit is -0.8, here 2 px beyond the disc's rim.
         assert!((area / (std::f32::consts::PI * 32.0 * 32.0) - 1.0).abs() < 0.05, "{area}");
         assert!(foreign.contains(&1.0) && own.iter().zip(foreign).all(|(a, b)| a * b == 0.0));
         let certain =
-            plane(6).iter().zip(own.iter().zip(foreign)).all(|(logit, (a, b))| (*logit > 0.0) == (a + b > 0.0));
-        assert!(certain && plane(6).iter().all(|logit| (-1.0..=1.0).contains(logit)));
+            plane(LOGIT).iter().zip(own.iter().zip(foreign)).all(|(logit, (a, b))| (*logit > 0.0) == (a + b > 0.0));
+        assert!(certain && plane(LOGIT).iter().all(|logit| (-1.0..=1.0).contains(logit)));
     }
 }
 
@@ -118,7 +118,7 @@ fn where_the_frame_shows_no_more_than_the_finders_picture_nothing_is_looked_at_f
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 
-    /// Whatever a network draws, an outline holds what the finder found of the cell, for the greater part, and stays in the frame.
+    /// Whatever a network draws of the greater part of a cell is outlined, and stays in the frame.
     #[test]
     fn whatever_is_drawn_stays_in_the_frame(seed in 0_u32..1000, x in 20.0..300.0_f64, y in 20.0..300.0_f64) {
         let (close_ups, _, scale) = close_ups(&[(x, y, 30.0)], 20.0);
@@ -126,8 +126,9 @@ proptest! {
             let count = DRAWN * close_up.width * close_up.height;
             let noise = (0..count as u32).map(|at| ((at.wrapping_add(seed)).wrapping_mul(2_654_435_761) >> 16) as f32);
             let drawn: Vec<f32> = noise.map(|noise| noise / 32_768.0 - 0.8).collect();
-            let Some((outline, _)) = close_up.outline(&drawn, scale) else { continue };
-            prop_assert!(outline.len() >= 3);
+            let outlined = close_up.outline(&drawn, scale);
+            prop_assert!(outlined.as_ref().is_some_and(|(outline, _)| outline.len() >= 3));
+            let (outline, _) = outlined.unwrap();
             // The finder's picture ends up to half of its pixels off the frame's edge.
             let within = -0.6..=SIDE as f64 - 0.5 + 0.5 * scale;
             prop_assert!(outline.iter().all(|p| within.contains(&p.x) && within.contains(&p.y)));
