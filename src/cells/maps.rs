@@ -3,7 +3,7 @@
 //! Two maps: how likely a pixel is inside a cell, and how deep it lies in its cell (0 on the rim, 1 a few pixels further in
 //! and in every cell's middle, so that there is a valley between any two cells). A cell is a hill of the second inside the mask of the first.
 
-use super::blur::without_blurred;
+use super::blur::{Finest, without_blurred};
 use super::grid::Grid;
 use super::mask::{Labels, Mask};
 use super::rays::{self, RayMaps};
@@ -87,7 +87,8 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
     let covered = mask.area() as f64 / mask.inside.len().max(1) as f64;
     let parts = mask.parts();
     let mut labels = Labels { label: vec![0; parts.label.len()], count: 0, ..parts };
-    // Part by part: most of a frame is empty, and what happens in one part does not depend on the others.
+    let mut finest = Finest::default();
+    // Part by part: most of a frame is empty, and what happens in one part does not depend on the others, but for how fine it is.
     for window in parts.windows().into_iter().filter(|window| window.area >= smallest_px(area)) {
         let view = window.with_margin(MARGIN_PX, width, height);
         let own = parts.one(window.label, &view);
@@ -97,7 +98,16 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
         let hills = split(&own, &depth, PROMINENCE, (HILL_SHARE * area) as usize).largest_parts();
         let believable = believable(&hills, &depth, area);
         // The shipped network's picture has a contrast of its own, to which fine structure is held.
-        labels.add(&view, &if maps.tells_kinds { without_blurred(&believable, picture, &view) } else { believable });
+        let sharp = if maps.tells_kinds {
+            without_blurred(&believable, picture, &view, labels.count, &mut finest)
+        } else {
+            believable
+        };
+        labels.add(&view, &sharp);
+    }
+    let blurred = finest.blurred();
+    if !blurred.is_empty() {
+        labels.label.iter_mut().filter(|label| blurred.contains(label)).for_each(|label| *label = 0);
     }
     Some(Segmented { scale: picture.scale, labels, covered, sureness: sureness(maps), inside: Some(inside.values) })
 }

@@ -82,9 +82,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     };
     for set in sets::SETS.iter().filter(|set| args.only.as_ref().is_none_or(|only| set.name.contains(only.as_str()))) {
         if data.join(set.name).is_dir() {
-            let hint_um = args.hint_factor * set.cell_diameter_um;
-            let detect = detect(set.pixel_size_um, hint_um)?;
-            one_set(set, &detect, data, args.results.as_deref(), &detector)?;
+            one_set(set, args.hint_factor, data, args.results.as_deref(), &detector)?;
         } else {
             super::say(&format!("{:<28} not there", set.name))?;
         }
@@ -98,7 +96,7 @@ fn detect(pixel_size_um: f64, cell_diameter_um: f64) -> anyhow::Result<DetectSet
 
 fn one_set(
     set: &Set,
-    detect: &DetectSettings,
+    hint_factor: f64,
     data: &Path,
     results: Option<&Path>,
     detector: &Detector,
@@ -114,12 +112,14 @@ fn one_set(
             truth_in_border: false,
             results: results.as_deref(),
         };
-        return print_film(set.name, &film::judge(&layout, detect, detector)?);
+        let detect = detect(set.pixel_size_um, hint_factor * set.cell_diameter_um)?;
+        return print_film(set.name, &film::judge(&layout, &detect, detector)?);
     }
     let results = results.map(|folder| folder.join(set.name));
     let (mut total, mut middles) = (Matches::default(), None);
     for still in sets::stills(set, data)? {
-        let (matches, of_middles) = matches(&still, detect, results.as_deref(), detector)?;
+        let detect = detect(set.pixel_size_um, hint_factor * set.hint_um(&still.path))?;
+        let (matches, of_middles) = matches(&still, &detect, results.as_deref(), detector)?;
         total = total + matches;
         middles = of_middles.map(|it| it + middles.unwrap_or_default());
     }

@@ -7,7 +7,7 @@ use crate::id::TimeIndex;
 use crate::infer::{EngineChoice, InferSettings};
 use crate::picture;
 use crate::track::link::{LinkSettings, Linker, Observation};
-use crate::units::PixelSize;
+use crate::units::{PixelSize, Um};
 use anyhow::Context as _;
 use std::path::{Path, PathBuf};
 
@@ -51,12 +51,9 @@ pub struct Args {
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let detector = Detector::open(&args.model, &InferSettings { engine: args.engine, ..InferSettings::default() })?;
     super::say(&format!("cells are found by {}", detector.name()))?;
-    let detect = |pixel_size_um: f64, cell_diameter_um: f64| -> anyhow::Result<DetectSettings> {
-        Ok(DetectSettings { cell_diameter_um, ..DetectSettings::new(PixelSize::new(pixel_size_um)?) })
-    };
     if let Some(path) = &args.path {
-        let settings = detect(args.pixel_size_um, args.cell_diameter_um)?;
-        return draw(&folder::pictures(path)?, &settings, &detector, &args.out);
+        let pixel_size = PixelSize::new(args.pixel_size_um)?;
+        return draw(&folder::pictures(path)?, pixel_size, |_| args.cell_diameter_um, &detector, &args.out);
     }
     let data = args.data.as_deref().context("say which pictures: a path, or --data with the public sets")?;
     for set in sets::SETS {
@@ -66,18 +63,26 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         }
         let mut pictures = sets::pictures(set, data)?;
         pictures.truncate(args.most);
-        draw(&pictures, &detect(set.pixel_size_um, set.cell_diameter_um)?, &detector, &args.out.join(set.name))?;
+        let pixel_size = PixelSize::new(set.pixel_size_um)?;
+        draw(&pictures, pixel_size, |picture| set.hint_um(picture), &detector, &args.out.join(set.name))?;
     }
     Ok(())
 }
 
-/// Draws over `pictures`, a film in time order, into the folder `out`.
-fn draw(pictures: &[PathBuf], settings: &DetectSettings, detector: &Detector, out: &Path) -> anyhow::Result<()> {
+/// Draws over `pictures`, a film in time order, whose cells are about `hint_um` wide, into the folder `out`.
+fn draw(
+    pictures: &[PathBuf],
+    pixel_size: PixelSize,
+    hint_um: impl Fn(&Path) -> Um,
+    detector: &Detector,
+    out: &Path,
+) -> anyhow::Result<()> {
     std::fs::create_dir_all(out).with_context(|| format!("make folder {}", out.display()))?;
-    let mut linker = Linker::new(LinkSettings::new(settings.pixel_size));
+    let mut linker = Linker::new(LinkSettings::new(pixel_size));
     for (time, path) in pictures.iter().enumerate() {
-        let frame = frame::correct(folder::plane(path)?, settings.pixel_size);
-        let found = detector.find(&frame, settings)?;
+        let frame = frame::correct(folder::plane(path)?, pixel_size);
+        let settings = DetectSettings { cell_diameter_um: hint_um(path), ..DetectSettings::new(pixel_size) };
+        let found = detector.find(&frame, &settings)?;
         let seen: Vec<Observation> = found.cells.iter().map(Observation::from).collect();
         let links = linker.link(TimeIndex(time as i64), &seen);
         let mut overlay = Overlay::of(&frame);

@@ -1,6 +1,7 @@
 //! The public sets that detection and tracking are judged on, and their truth.
 //!
-//! A set has two knobs, its pixel size and a coarse hint of the cells' width; everything else is as shipped.
+//! A set has two knobs, its pixel size and a coarse hint of the cells' width, which is another one for every cell line in it;
+//! everything else is as shipped.
 
 use super::folder;
 use super::instances::BoxPx;
@@ -18,7 +19,7 @@ pub struct Set {
     pub name: &'static str,
     /// Pixel size, um.
     pub pixel_size_um: f64,
-    /// Hint of a cell's width, um.
+    /// Hint of a cell's width where no [line](Set::hint_um) is told, um.
     pub cell_diameter_um: Um,
     /// What it holds.
     pub kind: Kind,
@@ -72,6 +73,29 @@ pub const SETS: &[Set] = &[
     },
     Set { name: "livecell_incucyte", pixel_size_um: 1.24, cell_diameter_um: 25.0, kind: Kind::Polygons },
 ];
+
+/// Cell lines of the sets that hold several, by how the names of their pictures or folders begin, and the hint of their width:
+/// half way, as a ratio, between the circle that fits into the usual true cell and the disc of its area, to the nearest 5 um.
+const LINES: &[(&str, Um)] = &[
+    ("3T3", 20.0),
+    ("HeLa", 15.0),
+    ("MCF10A", 15.0),
+    ("RAW", 10.0),
+    ("A172", 35.0),
+    ("BT474", 25.0),
+    ("Huh7", 40.0),
+    ("MCF7", 20.0),
+    ("SKOV3", 35.0),
+];
+
+impl Set {
+    /// Hint of the width of the cells in a picture of the set, um: its cell line's, or the set's.
+    pub fn hint_um(&self, picture: &Path) -> Um {
+        let mut names = picture.iter().rev().take(2).filter_map(|part| part.to_str());
+        let line = names.find_map(|name| LINES.iter().find(|(line, _)| name.starts_with(line)));
+        line.map_or(self.cell_diameter_um, |(_, hint_um)| *hint_um)
+    }
+}
 
 /// The set of this name.
 ///
@@ -231,4 +255,18 @@ fn polygons(root: &Path) -> anyhow::Result<Vec<Still>> {
         Still { path: root.join("gt_images").join(&image.file_name), truth: Truth::Labels(picture) }
     };
     Ok(images.iter().map(still).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pictures_cell_line_tells_the_hint_and_without_one_the_set_does() {
+        let hint_um = |set: &str, picture: &str| named(set).unwrap().hint_um(Path::new(picture));
+        assert_eq!(hint_um("deepcell_phase_micromanager", "sets/RAW40X_set1/phase.tif"), 10.0);
+        assert_eq!(hint_um("livecell_incucyte", "sets/gt_images/SKOV3_Phase_E4_1_00d00h00m_1.tif"), 35.0);
+        assert_eq!(hint_um("t98g_nikon_stills_gt", "3T3/sets/set02/raw.tif"), 40.0);
+        assert!(named("none").is_err());
+    }
 }

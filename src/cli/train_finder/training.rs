@@ -22,8 +22,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         let found = labelled::pictures(set, data)?;
         anyhow::ensure!(!found.is_empty(), "the set {name} has no outlines");
         let pixel_size = PixelSize::new(set.pixel_size_um)?;
-        let diameter_px = pixel_size.px_from_um(set.cell_diameter_um);
         let page = |one: &labelled::Labelled| {
+            let diameter_px = pixel_size.px_from_um(one.cell_diameter_um);
             Page::new(one.plane.clone(), pixel_size, &one.truth.labels, diameter_px, one.border_px)
         };
         real.extend(found.par_iter().map(page).collect::<Vec<_>>());

@@ -72,7 +72,7 @@ fn of_set(name: &str, args: &Args, finder: &Finder) -> anyhow::Result<Vec<Exampl
     let mut cells = Vec::new();
     for one in &found {
         for hint in HINTS {
-            let diameter_px = hint * pixel_size.px_from_um(set.cell_diameter_um);
+            let diameter_px = hint * pixel_size.px_from_um(one.cell_diameter_um);
             let (plane, labels, border_px) = (one.plane.clone(), one.truth.labels.as_slice(), one.border_px);
             cells.extend(examples(Truth { plane, labels, pixel_size, diameter_px, border_px }, finder)?);
         }
