@@ -263,10 +263,10 @@ mod tests {
 
     #[test]
     fn a_pictures_cell_line_tells_the_hint_and_without_one_the_set_does() {
-        let hint_um = |set: &str, picture: &str| named(set).unwrap().hint_um(Path::new(picture));
-        assert_eq!(hint_um("deepcell_phase_micromanager", "sets/RAW40X_set1/phase.tif"), 10.0);
-        assert_eq!(hint_um("livecell_incucyte", "sets/gt_images/SKOV3_Phase_E4_1_00d00h00m_1.tif"), 35.0);
-        assert_eq!(hint_um("t98g_nikon_stills_gt", "3T3/sets/set02/raw.tif"), 40.0);
+        let hint_um = |set: &str, picture: &str| named(set).unwrap().hint_um(Path::new(picture)) as u32;
+        assert_eq!(hint_um("deepcell_phase_micromanager", "sets/RAW40X_set1/phase.tif"), 10);
+        assert_eq!(hint_um("livecell_incucyte", "sets/gt_images/SKOV3_Phase_E4_1_00d00h00m_1.tif"), 35);
+        assert_eq!(hint_um("t98g_nikon_stills_gt", "3T3/sets/set02/raw.tif"), 40);
         assert!(named("none").is_err());
     }
 }
