@@ -110,6 +110,10 @@ impl DaemonError {
     }
 }
 
+/// What is said when cells are found less well than they could be.
+pub const NETWORK_LACKING: &str = "models/cells is not there, so the classical chain finds the cells, which it does less well: copy the folder \
+    models of the sources to /usr/local/share/cytowatch, or say detect.model";
+
 /// Everything that must hold before the daemon may say that it is ready.
 #[derive(Debug)]
 pub struct Prepared {
@@ -123,6 +127,8 @@ pub struct Prepared {
     pub model: Model,
     /// The network that finds cells; `None` for the classical chain.
     pub finder: Option<Arc<Finder>>,
+    /// Whether the classical chain serves because the shipped network is not there.
+    pub lacks_network: bool,
     /// The page's socket.
     pub listener: TcpListener,
     /// Where alerts are posted.
@@ -145,15 +151,19 @@ pub async fn prepare(mut settings: Settings) -> Result<Prepared, DaemonError> {
     let lock = lock_database(&settings.store.database)?;
     let store = Store::open(&settings.store.database).await?;
     let model = Model::load(&settings.infer)?;
+    let lacks_network = settings.detect.lacks_network();
     settings.detect = settings.detect.resolved();
     // Cells are found in the engine that gives the scores, so that one word in the run says both.
     let finder = Finder::choose(&settings.detect, &settings.infer.with_engine(model.engine_name()))?.map(Arc::new);
     let found_by = finder.as_ref().map_or("the classical chain", |finder| finder.identity());
     let engine = finder.as_ref().map_or("none", |finder| finder.engine_name());
     tracing::info!(network = found_by, engine, "cells are found by");
+    if lacks_network {
+        tracing::warn!("{NETWORK_LACKING}");
+    }
     let listener = serve::bind(&settings.serve).await?;
     let webhook = alert::webhook(&settings.alert)?;
-    Ok(Prepared { settings, kind, store, model, finder, listener, webhook, lock })
+    Ok(Prepared { settings, kind, store, model, finder, lacks_network, listener, webhook, lock })
 }
 
 /// Refuses a database on a share and takes the lock beside it. The operating system gives the lock back when the
@@ -203,7 +213,7 @@ pub struct Started {
 /// # Errors
 /// What kept it from starting or ended it.
 pub async fn run(prepared: Prepared, until: Until, started: impl FnOnce(Started)) -> Result<StatusReport, DaemonError> {
-    let Prepared { settings, kind, store, model, finder, listener, webhook, lock } = prepared;
+    let Prepared { settings, kind, store, model, finder, listener, webhook, lock, .. } = prepared;
     let signals = Signals::listen().map_err(DaemonError::Signals)?;
     let metrics = Metrics::install()?;
     let status = Arc::new(Status::new(identity(&settings, &model), settings.pipeline.stall_limit));

@@ -32,6 +32,11 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
         let bundle = prepared.model.bundle();
         say(&format!("model     {} {} ({})", bundle.name, bundle.version, bundle.identity))?;
         say(&format!("engine    {}", prepared.model.engine_name()))?;
+        let found_by = prepared.finder.as_ref().map(|finder| format!("the network {}", finder.identity()));
+        say(&format!("cells     {}", found_by.as_deref().unwrap_or("the classical chain")))?;
+        if prepared.lacks_network {
+            say(&format!("warning   {}", daemon::NETWORK_LACKING))?;
+        }
         if let Some(reason) = prepared.model.fallback() {
             say(&format!("warning   the built-in engine serves: {}", crate::pipeline::chain(reason)))?;
         }

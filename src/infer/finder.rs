@@ -69,6 +69,11 @@ impl FindSettings {
         let is_folder = model.as_os_str() != NONE;
         Self { model: if is_folder { std::path::absolute(&model).unwrap_or(model) } else { model } }
     }
+
+    /// Whether the shipped network would be used and is not there, so that the classical chain finds cells, which nobody asked for.
+    pub fn lacks_network(&self) -> bool {
+        self.model.as_os_str() == AUTO && self.resolved().model.as_os_str() == NONE
+    }
 }
 
 /// A network that is ready to find cells.

@@ -120,6 +120,27 @@ fn a_database_that_is_none_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_program_that_was_moved_away_from_its_models_says_so() {
+    let site = Site::new("");
+    let said = output_of(&mut site.command("check"));
+    assert!(said.contains("cells     the network ") && !said.contains("warning   models/cells"), "{said}");
+    if ["/usr/local/share", "/usr/share"]
+        .iter()
+        .any(|share| std::path::Path::new(share).join("cytowatch/models").is_dir())
+    {
+        println!("skipped the rest: models are installed on this machine");
+        return;
+    }
+    // As `cargo install` leaves it.
+    let alone = tempfile::tempdir().unwrap();
+    let program = alone.path().join("cytowatch");
+    fs::copy(env!("CARGO_BIN_EXE_cytowatch"), &program).unwrap();
+    let mut check = std::process::Command::new(program);
+    let said = output_of(check.arg("check").arg("--config").arg(site.config()).current_dir(alone.path()));
+    assert!(said.contains("cells     the classical chain") && said.contains("/usr/local/share/cytowatch"), "{said}");
+}
+
+#[test]
 fn usage_errors_and_help() {
     assert_eq!(cytowatch().arg("fly").output().unwrap().status.code(), Some(2));
     for name in ["run", "check", "backfill", "status", "export", "demo", "simulate", "runtime", "doctor", "certify"] {
