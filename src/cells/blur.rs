@@ -81,7 +81,9 @@ fn finest_of(cell: &Window, cells: &Labels, energy: &Grid) -> f32 {
     let view = cell.with_margin(NEAR_PX as usize + 1, cells.width, cells.height);
     let labels = view.copied(&cells.label, cells.width);
     let others = labels.iter().map(|label| *label > 0 && *label != cell.label).collect();
-    let near = Mask { width: view.width(), height: view.height(), inside: others }.widened(NEAR_PX);
+    let others = Mask { width: view.width(), height: view.height(), inside: others };
+    // Most cells are alone.
+    let near = if others.inside.contains(&true) { others.widened(NEAR_PX) } else { others };
     let pixels = || labels.iter().zip(view.copied(&energy.values, cells.width)).zip(&near.inside);
     let own = pixels().filter(|((label, _), _)| **label == cell.label);
     let mut alone: Vec<f32> = own.clone().filter(|(_, near)| !**near).map(|((_, energy), _)| energy).collect();
