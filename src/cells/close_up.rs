@@ -129,20 +129,34 @@ impl CloseUp {
         let (width, height) = (logits.width, logits.height);
         let first = (2 * self.corner.0, 2 * self.corner.1);
         let last = (2 * self.picture.0 as i64 - 1, 2 * self.picture.1 as i64 - 1);
-        let is_within = |x: i64, y: i64| (0..=last.0).contains(&(first.0 + x)) && (0..=last.1).contains(&(first.1 + y));
-        let within: Vec<bool> =
-            (0..height as i64).flat_map(|y| (0..width as i64).map(move |x| is_within(x, y))).collect();
-        let pixels = logits.values.iter().zip(self.pixels(foreign)).zip(&within);
-        let inside = pixels.map(|((logit, is_foreign), within)| *logit > 0.0 && !is_foreign && *within).collect();
+        let seen = |first: i64, last: i64, length: usize| {
+            let within = |at: i64| at.clamp(0, length as i64) as usize;
+            within(-first)..within(last + 1 - first)
+        };
+        let (columns, rows) = (seen(first.0, last.0, width), seen(first.1, last.1, height));
+        let within = |mut pixels: Vec<bool>| {
+            for (y, row) in pixels.chunks_exact_mut(width.max(1)).enumerate() {
+                let seen = if rows.contains(&y) { columns.clone() } else { 0..0 };
+                row.iter_mut().take(seen.start).for_each(|pixel| *pixel = false);
+                row.iter_mut().skip(seen.end).for_each(|pixel| *pixel = false);
+            }
+            pixels
+        };
+        let pixels = logits.values.iter().zip(self.pixels(foreign));
+        let inside = within(pixels.map(|(logit, is_foreign)| *logit > 0.0 && !is_foreign).collect());
         let parts = Mask { width, height, inside }.parts();
-        let cell = most_of(&parts, self.pixels(own).zip(&within).map(|(is_own, within)| is_own && *within))?;
+        let cell = most_of(&parts, &within(self.pixels(own)))?;
         let read = |(x, y): (i64, i64)| {
             let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
             (x < width && y < height).then_some(y * width + x)
         };
         let is_inside = |x: i64, y: i64| read((x, y)).and_then(|at| parts.label.get(at)) == Some(&cell.label);
         // Beyond the frame nothing is drawn: there a cell ends half way.
-        let logit = |(x, y): (i64, i64)| logits.values.get(read((x, y)).filter(|_| is_within(x, y))?).copied();
+        let logit = |(x, y): (i64, i64)| {
+            let at = read((x, y))?;
+            let is_seen = columns.contains(&(x as usize)) && rows.contains(&(y as usize));
+            logits.values.get(at).copied().filter(|_| is_seen)
+        };
         let ends = |from: (i64, i64), to: (i64, i64)| outline::end(logit(from), logit(to));
         let start = (cell.first.0 as i64, cell.first.1 as i64);
         let traced = outline::trace(start, 8 * cell.area + 8, is_inside, ends);
@@ -161,9 +175,16 @@ impl CloseUp {
     }
 
     /// Whether the place of every pixel has a 1 in `plane`, pixel row after pixel row.
-    fn pixels<'a>(&self, plane: &'a [f32]) -> impl Iterator<Item = bool> + use<'a> {
-        let rows = plane.chunks_exact(self.width.max(1)).flat_map(|row| [row, row]);
-        rows.flat_map(|row| row.iter().flat_map(|value| [*value > 0.5; 2]))
+    fn pixels(&self, plane: &[f32]) -> Vec<bool> {
+        let mut pixels = Vec::with_capacity(4 * plane.len());
+        for row in plane.chunks_exact(self.width.max(1)) {
+            let first = pixels.len();
+            for value in row {
+                pixels.extend([*value > 0.5; 2]);
+            }
+            pixels.extend_from_within(first..);
+        }
+        pixels
     }
 
     /// Four planes of places (`[4, height, width]`) as one of pixels (`[2 * height, 2 * width]`).
@@ -174,8 +195,9 @@ impl CloseUp {
                 let from = (plane * self.height + row / 2) * self.width;
                 planes.get(from..from + self.width).unwrap_or_default()
             };
-            let (left, right) = (line(2 * (row % 2)), line(2 * (row % 2) + 1));
-            values.extend(left.iter().zip(right).flat_map(|(left, right)| [*left, *right]));
+            for (left, right) in line(2 * (row % 2)).iter().zip(line(2 * (row % 2) + 1)) {
+                values.extend([*left, *right]);
+            }
         }
         Grid { width: 2 * self.width, height: 2 * self.height, values }
     }
@@ -221,10 +243,10 @@ impl CloseUp {
 
 /// The part that holds most of the cell as the finder had it; `None` when it holds too little of it.
 #[expect(clippy::indexing_slicing, reason = "labels are 0..=count and the table holds count + 1")]
-fn most_of(parts: &Labels, own: impl Iterator<Item = bool>) -> Option<Window> {
+fn most_of(parts: &Labels, own: &[bool]) -> Option<Window> {
     let mut shared = vec![0_usize; parts.count as usize + 1];
     let mut all = 0_usize;
-    for (label, _) in parts.label.iter().zip(own).filter(|(_, is_own)| *is_own) {
+    for (label, _) in parts.label.iter().zip(own).filter(|(_, is_own)| **is_own) {
         shared[*label as usize] += 1;
         all += 1;
     }

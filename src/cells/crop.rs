@@ -51,7 +51,8 @@ impl Cutter {
         // Shrinking widens the kernel so that it averages, enlarging leaves it as it is.
         let widen = scale.min(1.0);
         let reach = 2.0 / widen;
-        let taps = (((2.0 * reach).ceil() as usize) + 1).min(side);
+        // Where one more falls within reach, both ends have no weight.
+        let taps = ((2.0 * reach).ceil() as usize).min(side);
         let mut first = Vec::with_capacity(CROP_SIDE_PX);
         let mut weights = vec![0.0; CROP_SIDE_PX * taps];
         for (output, row) in weights.chunks_exact_mut(taps).enumerate() {

@@ -82,6 +82,25 @@ impl Mask {
         Self { width: self.width, height: self.height, inside: near.into_iter().map(|v| v != 0).collect() }
     }
 
+    /// Which of the `asked` pixels are within `radius` px of the set: as [`Self::widened`], but quick where few are asked for and most
+    /// of them lie in the set or close to it.
+    pub(super) fn near(&self, asked: &[bool], radius: f32) -> Vec<bool> {
+        if radius >= FURTHEST_STEPS {
+            return self.widened(radius).inside.into_iter().zip(asked).map(|(near, asked)| near && *asked).collect();
+        }
+        let across = self.steps_across();
+        let reach = radius.max(0.0) as usize;
+        let halves: Vec<u8> = (0..=reach).map(|d| (radius * radius - (d * d) as f32).max(0.0).sqrt() as u8).collect();
+        let is_near = |at: usize| {
+            halves.iter().enumerate().any(|(rows, half)| {
+                let above = at.checked_sub(rows * self.width).and_then(|at| across.get(at));
+                let below = across.get(at + rows * self.width);
+                above.is_some_and(|steps| steps <= half) || below.is_some_and(|steps| steps <= half)
+            })
+        };
+        asked.iter().enumerate().map(|(at, asked)| *asked && is_near(at)).collect()
+    }
+
     /// For every pixel, the steps along its row to the nearest pixel inside (0 inside, at most 255).
     fn steps_across(&self) -> Vec<u8> {
         let mut steps: Vec<u8> = self.inside.iter().map(|&inside| if inside { 0 } else { u8::MAX }).collect();
@@ -427,6 +446,9 @@ mod tests {
         for radius in [0.0, 0.5, 1.0, 1.5, 2.9, 6.0, 80.0] {
             let within: Vec<bool> = distance.iter().map(|&d| d <= radius * radius).collect();
             assert_eq!(mask.widened(radius).inside, within, "{radius}");
+            let asked: Vec<bool> = (0..within.len()).map(|at| at % 3 > 0).collect();
+            let near: Vec<bool> = within.iter().zip(&asked).map(|(within, asked)| *within && *asked).collect();
+            assert_eq!(mask.near(&asked, radius), near, "{radius}");
         }
     }
 

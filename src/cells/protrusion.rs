@@ -41,7 +41,6 @@ pub(super) struct Protrusions {
 
 /// Measures the protrusions of a cell with this `body` in a frame of this noise ([`scattering::noise`](super::scattering::noise)).
 /// `foreign` tells the frame's pixels that belong to other cells.
-#[expect(clippy::indexing_slicing, reason = "the window is clamped to the frame and holds the body's own")]
 pub(super) fn of_body(
     frame: &CorrectedFrame,
     body: &Body,
@@ -67,10 +66,10 @@ pub(super) fn of_body(
     let least = DARKER.max(NOISE_SD * noise);
     let wide = |mask: &Mask| mask.placed((body.left - left, body.top - top), (width, height));
     let cell = wide(&body.inside);
-    let near = cell.widened(reach);
-    let mut lines = vec![false; width * height];
-    for (at, (around, own)) in closed.values.iter().zip(&light.values).enumerate() {
-        lines[at] = around - own > least && near.inside[at] && !foreign(left + at % width, top + at / width);
+    let dark: Vec<bool> = closed.values.iter().zip(&light.values).map(|(around, own)| around - own > least).collect();
+    let mut lines = cell.near(&dark, reach);
+    for (at, is_line) in lines.iter_mut().enumerate().filter(|(_, is_line)| **is_line) {
+        *is_line = !foreign(left + at % width, top + at / width);
     }
     measure(&cell, &wide(&swept), &lines, um)
 }
