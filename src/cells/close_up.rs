@@ -129,16 +129,17 @@ impl CloseUp {
         let (width, height) = (logits.width, logits.height);
         let first = (2 * self.corner.0, 2 * self.corner.1);
         let last = (2 * self.picture.0 as i64 - 1, 2 * self.picture.1 as i64 - 1);
-        let seen = |first: i64, last: i64, length: usize| {
-            let within = |at: i64| at.clamp(0, length as i64) as usize;
-            within(-first)..within(last + 1 - first)
+        let framed = |first: i64, last: i64, length: usize| {
+            let clamp = |at: i64| at.clamp(0, length as i64) as usize;
+            clamp(-first)..clamp(last + 1 - first)
         };
-        let (columns, rows) = (seen(first.0, last.0, width), seen(first.1, last.1, height));
+        let (columns, rows) = (framed(first.0, last.0, width), framed(first.1, last.1, height));
+        let is_within = |x: usize, y: usize| columns.contains(&x) && rows.contains(&y);
         let within = |mut pixels: Vec<bool>| {
             for (y, row) in pixels.chunks_exact_mut(width.max(1)).enumerate() {
-                let seen = if rows.contains(&y) { columns.clone() } else { 0..0 };
-                row.iter_mut().take(seen.start).for_each(|pixel| *pixel = false);
-                row.iter_mut().skip(seen.end).for_each(|pixel| *pixel = false);
+                let kept = if rows.contains(&y) { columns.clone() } else { 0..0 };
+                row.iter_mut().take(kept.start).for_each(|pixel| *pixel = false);
+                row.iter_mut().skip(kept.end).for_each(|pixel| *pixel = false);
             }
             pixels
         };
@@ -146,17 +147,13 @@ impl CloseUp {
         let inside = within(pixels.map(|(logit, is_foreign)| *logit > 0.0 && !is_foreign).collect());
         let parts = Mask { width, height, inside }.parts();
         let cell = most_of(&parts, &within(self.pixels(own)))?;
+        // Beyond the frame nothing is drawn: there a cell ends half way.
         let read = |(x, y): (i64, i64)| {
             let (x, y) = (usize::try_from(x).ok()?, usize::try_from(y).ok()?);
-            (x < width && y < height).then_some(y * width + x)
+            is_within(x, y).then_some(y * width + x)
         };
         let is_inside = |x: i64, y: i64| read((x, y)).and_then(|at| parts.label.get(at)) == Some(&cell.label);
-        // Beyond the frame nothing is drawn: there a cell ends half way.
-        let logit = |(x, y): (i64, i64)| {
-            let at = read((x, y))?;
-            let is_seen = columns.contains(&(x as usize)) && rows.contains(&(y as usize));
-            logits.values.get(at).copied().filter(|_| is_seen)
-        };
+        let logit = |place| logits.values.get(read(place)?).copied();
         let ends = |from: (i64, i64), to: (i64, i64)| outline::end(logit(from), logit(to));
         let start = (cell.first.0 as i64, cell.first.1 as i64);
         let traced = outline::trace(start, 8 * cell.area + 8, is_inside, ends);

@@ -99,3 +99,15 @@ fn inverting_the_resize_leaves_only_the_rounding() {
     let variance = sum / (256.0 * 256.0 - (side * side) as f64);
     assert!((0.08..=0.0835).contains(&variance), "{variance}");
 }
+
+#[test]
+fn no_weight_falls_beyond_the_taps() {
+    for step in 0..400 {
+        let pixel_size = PixelSize::new(0.05 + 0.01 * f64::from(step)).unwrap();
+        let cutter = Cutter::new(pixel_size);
+        for (output, weights) in cutter.weights.chunks_exact(cutter.taps).enumerate() {
+            let sum: f32 = weights.iter().sum();
+            assert!((sum - 1.0).abs() < 1e-5, "{output} of {pixel_size:?}: {sum}");
+        }
+    }
+}
