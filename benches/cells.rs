@@ -45,7 +45,7 @@ fn plane(time: usize) -> Plane {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         *value = *value * 8000.0 + (state >> 25) as f32;
     }
-    Plane::new(WIDTH, HEIGHT, light, 65535.0).expect("the size fits")
+    Plane::new(WIDTH, HEIGHT, light.into(), 65535.0).expect("the size fits")
 }
 
 /// The plane as a camera's TIFF: 16 bit, one strip, not compressed.

@@ -5,9 +5,11 @@
 
 pub mod correct;
 pub mod focus;
+pub mod pixels;
 pub mod read;
 
 pub use correct::correct;
+pub use pixels::Pixels;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,14 +18,14 @@ use serde::{Deserialize, Serialize};
 pub struct Plane {
     width_px: usize,
     height_px: usize,
-    counts: Vec<f32>,
+    counts: Pixels,
     full_scale_counts: f32,
 }
 
 impl Plane {
     /// A plane from `counts`, row after row; `full_scale_counts` is the camera's largest value (255, 4095, 65535 ..).
     /// `None` when the length is not `width_px * height_px` or the plane is empty.
-    pub fn new(width_px: usize, height_px: usize, counts: Vec<f32>, full_scale_counts: f32) -> Option<Self> {
+    pub fn new(width_px: usize, height_px: usize, counts: Pixels, full_scale_counts: f32) -> Option<Self> {
         let holds = width_px.checked_mul(height_px).is_some_and(|n| n > 0 && n == counts.len());
         holds.then_some(Self { width_px, height_px, counts, full_scale_counts })
     }
@@ -68,7 +70,7 @@ pub struct CorrectedFrame {
     /// As the camera gave it: crops are cut from here.
     pub raw: Plane,
     /// `[height, width]`, dimensionless: raw divided by the background at that place, so that empty substrate is about 1.
-    pub relative: Vec<f32>,
+    pub relative: Pixels,
     /// The frame as a whole.
     pub quality: FrameQuality,
 }

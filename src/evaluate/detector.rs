@@ -223,7 +223,7 @@ mod tests {
         for model in [shipped.as_path(), Path::new("none")] {
             let detector = Detector::open(model, &InferSettings::default()).unwrap();
             for counts in [&empty, &blurred] {
-                let plane = Plane::new(600, 500, counts.clone(), 65_535.0).unwrap();
+                let plane = Plane::new(600, 500, counts.clone().into(), 65_535.0).unwrap();
                 let (cells, verdict) = verdict(&detector, plane, 0.325, 20.0);
                 println!("{}: {cells} cells, {verdict:?}", model.display());
                 assert_eq!(cells, 0, "{verdict:?}");
@@ -247,7 +247,7 @@ mod tests {
         for step in [1, 480, 1, 480, 1, 480] {
             counts = mean(&counts, step);
         }
-        let plane = Plane::new(480, 480, counts, 65_535.0).unwrap();
+        let plane = Plane::new(480, 480, counts.into(), 65_535.0).unwrap();
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/cells");
         for model in [shipped.as_path(), Path::new("none")] {
             let detector = Detector::open(model, &InferSettings::default()).unwrap();

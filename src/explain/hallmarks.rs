@@ -104,8 +104,8 @@ pub fn measure(picture: &Crop, light: Light, box_um: f64) -> Option<Hallmarks> {
     let relative: Vec<f32> = counts.iter().map(|value| value / background).collect();
     let inside = cell_in_the_middle(&relative, pixel_size.px_from_um(NEAR_UM))?;
     let frame = CorrectedFrame {
-        raw: Plane::new(CROP_SIDE_PX, CROP_SIDE_PX, counts, f32::MAX)?,
-        relative,
+        raw: Plane::new(CROP_SIDE_PX, CROP_SIDE_PX, counts.into(), f32::MAX)?,
+        relative: relative.into(),
         quality: FrameQuality { background_counts: 1.0, evenness: 1.0, focus: 0.0, saturated_share: 0.0 },
     };
     let shape = measured(&frame, &inside, &DetectSettings::new(pixel_size))?.shape;
@@ -255,7 +255,7 @@ mod tests {
         let mut counts = vec![1000.0; 60 * 60];
         counts[30 * 60 + 30] = 1700.0;
         counts[31 * 60 + 30] = 400.0;
-        let plane = Plane::new(60, 60, counts, 65535.0).unwrap();
+        let plane = Plane::new(60, 60, counts.into(), 65535.0).unwrap();
         let light = Light::of(&plane, PointPx { x: 30.0, y: 30.0 }, 51).unwrap();
         assert!((light.darkest - 0.4).abs() < 1e-6 && (light.brightest - 1.7).abs() < 1e-6, "{light:?}");
         assert_eq!(Light::of(&plane, PointPx { x: 10.0, y: 30.0 }, 51), None, "the box does not fit");

@@ -6,7 +6,7 @@
 //! blocks' medians, fitted so that blocks with cells in them do not count.
 
 use super::focus::{self, Sharpness};
-use super::{CorrectedFrame, FrameQuality, Plane};
+use super::{CorrectedFrame, FrameQuality, Pixels, Plane};
 use crate::units::PixelSize;
 use rayon::iter::{IndexedParallelIterator as _, ParallelIterator as _};
 use rayon::slice::{ParallelSlice as _, ParallelSliceMut as _};
@@ -209,7 +209,7 @@ fn dot(a: &[f64; TERMS], b: &[f64; TERMS]) -> f64 {
 /// Raw divided by the surface, interpolated linearly between block centres; and, on the same way, how many pixels are at the
 /// camera's full scale.
 #[expect(clippy::indexing_slicing, reason = "block indices are clamped to the lattice, pixels to the plane")]
-fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> (Vec<f32>, u64) {
+fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> (Pixels, u64) {
     let (width, height) = (plane.width_px(), plane.height_px());
     let inverse: Vec<f32> = surface.iter().map(|v| 1.0 / v).collect();
     let place = |px: usize, count: usize| {
@@ -225,8 +225,9 @@ fn divide(plane: &Plane, lattice: &Lattice, surface: &[f32]) -> (Vec<f32>, u64) 
         .chunk_by(|a, b| a.0 == b.0)
         .filter_map(|run| Some((run.first()?.0, run.first()?.1, run.len())))
         .collect();
-    let mut relative = vec![0.0_f32; width * height];
-    let rows = relative.par_chunks_exact_mut(width).zip(plane.counts().par_chunks_exact(width)).enumerate();
+    let mut relative = Pixels::to_be_filled(width * height);
+    let rows =
+        relative.as_mut_slice().par_chunks_exact_mut(width).zip(plane.counts().par_chunks_exact(width)).enumerate();
     let saturated = rows.with_min_len(ROWS_AT_ONCE).map_init(
         || vec![0.0_f32; lattice.columns],
         |line, (y, (relative, counts))| {
@@ -311,7 +312,7 @@ mod tests {
             correct(plane(200, 150, move |x, y| gain * (500.0 + ((x * 7 + y * 13) % 29) as f32)), PixelSize::PAPER)
         };
         let (dim, bright) = (scene(1.0), scene(8.0));
-        for (a, b) in dim.relative.iter().zip(&bright.relative) {
+        for (a, b) in dim.relative.iter().zip(bright.relative.iter()) {
             assert!((a - b).abs() < 1e-4);
         }
     }

@@ -10,7 +10,7 @@ mod error;
 
 pub use error::ReadError;
 
-use crate::frame::Plane;
+use crate::frame::{Pixels, Plane};
 use crate::picture;
 use crate::units::PixelSize;
 use openreadout_core::model::Severity;
@@ -365,7 +365,7 @@ impl Source {
 
 /// Samples to counts.
 fn to_plane(path: &Path, raw: &openreadout_core::Plane, significant_bits: Option<u64>) -> Result<Plane, ReadError> {
-    let samples: Vec<f32> = match raw.pixel_type {
+    let samples: Pixels = match raw.pixel_type {
         PixelType::Uint8 => raw.data.iter().map(|value| f32::from(*value)).collect(),
         PixelType::Uint16 => {
             raw.data.as_chunks::<2>().0.iter().map(|pair| f32::from(u16::from_le_bytes(*pair))).collect()

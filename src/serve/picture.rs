@@ -275,19 +275,19 @@ mod tests {
     fn a_dark_background_becomes_grey_and_order_is_kept() {
         let counts: Vec<f32> =
             (0..10_000).map(|it| if it % 50 == 0 { 4_000.0 } else { 100.0 + (it % 7) as f32 }).collect();
-        let gray = stretch(&Plane::new(100, 100, counts.clone(), 65535.0).unwrap());
+        let gray = stretch(&Plane::new(100, 100, counts.clone().into(), 65535.0).unwrap());
         let mut pairs: Vec<(f32, u8)> = counts.into_iter().zip(gray.values).collect();
         pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
         assert!(pairs.windows(2).all(|two| two[0].1 <= two[1].1), "brighter stays brighter");
         assert!(pairs[5_000].1 > 10 && pairs[9_999].1 == 255, "{} {}", pairs[5_000].1, pairs[9_999].1);
         let even: Vec<f32> = (0..10_000).map(|it| it as f32).collect();
-        let gray = stretch(&Plane::new(100, 100, even, 65535.0).unwrap());
+        let gray = stretch(&Plane::new(100, 100, even.into(), 65535.0).unwrap());
         assert!((120..=135).contains(&gray.values[5_000]), "an even frame is not bent: {}", gray.values[5_000]);
     }
 
     #[test]
     fn a_flat_plane_and_a_point_outside_give_pictures() {
-        let flat = stretch(&Plane::new(3, 3, vec![7.0; 9], 255.0).unwrap());
+        let flat = stretch(&Plane::new(3, 3, vec![7.0; 9].into(), 255.0).unwrap());
         assert_eq!(flat.values, vec![0; 9]);
         assert_eq!(cut(&flat, -100.0, 1e9, 16).len(), 256);
         assert_eq!(shrink(&flat, 5).values.len(), 1);

@@ -92,7 +92,7 @@ pub fn culture(seed: u64) -> Option<Culture> {
             labels.push(canvas.labels.get(y * side + x).copied().unwrap_or(0));
         }
     }
-    let plane = Plane::new(SIDE_PX, SIDE_PX, counts, 65_535.0)?;
+    let plane = Plane::new(SIDE_PX, SIDE_PX, counts.into(), 65_535.0)?;
     Some(Culture { plane, labels, diameter_px: DIAMETER_PX, pixel_um })
 }
 
@@ -119,7 +119,7 @@ impl Culture {
             mean.push(block.sum::<f32>() / (factor * factor) as f32);
             labels.push(self.labels.get(at(x + factor / 2, y + factor / 2)).copied().unwrap_or(0));
         }
-        let plane = Plane::new(width, height, mean, 65_535.0)?;
+        let plane = Plane::new(width, height, mean.into(), 65_535.0)?;
         let (diameter_px, pixel_um) = (self.diameter_px / factor as f64, self.pixel_um * factor as f64);
         Some(Self { plane, labels, diameter_px, pixel_um })
     }

@@ -452,7 +452,7 @@ pub(crate) fn paint(frame: FrameId, scale: Scale) -> Plane {
             }
         }
     }
-    Plane::new(WIDTH_PX, HEIGHT_PX, counts, 65535.0).unwrap()
+    Plane::new(WIDTH_PX, HEIGHT_PX, counts.into(), 65535.0).unwrap()
 }
 
 /// An explanation as the daemon would give it, with blobs for pictures: what the page does with it is tested here.

@@ -56,7 +56,7 @@ fn a_box_that_leaves_the_frame_gives_no_crop() {
 
 #[test]
 fn one_single_value_gives_zeros() {
-    let plane = Plane::new(217, 217, vec![777.0; 217 * 217], 65535.0).unwrap();
+    let plane = Plane::new(217, 217, vec![777.0; 217 * 217].into(), 65535.0).unwrap();
     let crop = cut(&plane, PointPx { x: 108.0, y: 108.0 }, PixelSize::PAPER).unwrap();
     assert!(crop.pixels().iter().all(|&v| v == 0.0));
 }

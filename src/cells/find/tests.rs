@@ -76,7 +76,7 @@ fn blurred_frames_are_refused_with_the_reason() {
 #[test]
 fn frames_without_cells_are_empty() {
     assert_eq!(found(plane(500, 400, &[], 1.0)).verdict, FrameVerdict::Empty);
-    let flat = Plane::new(64, 48, vec![1000.0; 64 * 48], 65535.0).unwrap();
+    let flat = Plane::new(64, 48, vec![1000.0; 64 * 48].into(), 65535.0).unwrap();
     assert_eq!(found(flat).verdict, FrameVerdict::Empty);
 }
 
