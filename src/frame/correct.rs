@@ -316,4 +316,15 @@ mod tests {
             assert!((a - b).abs() < 1e-4);
         }
     }
+
+    #[test]
+    fn what_a_former_frame_left_in_memory_is_never_seen() {
+        // Large enough for its memory to be kept.
+        let scene = |period: usize| plane(700, 500, move |x, y| 500.0 + ((x * 7 + y * 13) % period) as f32);
+        let first = correct(scene(29), PixelSize::PAPER);
+        let relative = first.relative.to_vec();
+        drop(first);
+        drop(correct(scene(41), PixelSize::PAPER));
+        assert_eq!(correct(scene(29), PixelSize::PAPER).relative.to_vec(), relative);
+    }
 }

@@ -15,7 +15,7 @@ const MOST_KEPT_BYTES: usize = 256 << 20;
 static KEPT: Mutex<Kept> = Mutex::new(Kept { rooms: Vec::new(), most_bytes: MOST_KEPT_BYTES });
 
 /// Values of pixels, row after row.
-#[derive(Debug, PartialEq, Default)]
+#[derive(Debug, PartialEq)]
 pub struct Pixels(Vec<f32>);
 
 impl Pixels {
