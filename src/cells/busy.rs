@@ -51,9 +51,27 @@ impl Place {
         }
     }
 
+    /// Where each of its rows lies in a picture of `width` columns.
+    pub fn rows(self, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        (self.top..self.bottom).map(move |y| y * width + self.left..y * width + self.right)
+    }
+
     fn area(&self) -> usize {
         (self.right - self.left) * (self.bottom - self.top)
     }
+}
+
+/// Rectangles that hold the `places` and do not overlap.
+pub(super) fn apart(places: impl Iterator<Item = Place>) -> Vec<Place> {
+    let mut all: Vec<Place> = Vec::new();
+    for mut place in places {
+        // A rectangle that grows may meet further ones.
+        while let Some(other) = all.iter().position(|other| other.meets(&place)) {
+            place = place.with(&all.swap_remove(other));
+        }
+        all.push(place);
+    }
+    all
 }
 
 impl WorkingPicture {
@@ -68,20 +86,12 @@ impl WorkingPicture {
         let blocks = self.blocks();
         let block = |at: usize, most: usize| (at * BLOCK_PX).min(most);
         let widened = blocks.widened(MARGIN_BLOCKS);
-        let mut places: Vec<Place> = Vec::new();
-        for window in widened.parts().windows() {
-            let mut place = Place {
-                left: block(window.left, self.width),
-                top: block(window.top, self.height),
-                right: block(window.right + 1, self.width),
-                bottom: block(window.bottom + 1, self.height),
-            };
-            // A rectangle that grows may meet further ones.
-            while let Some(other) = places.iter().position(|other| other.meets(&place)) {
-                place = place.with(&places.swap_remove(other));
-            }
-            places.push(place);
-        }
+        let mut places = apart(widened.parts().windows().into_iter().map(|window| Place {
+            left: block(window.left, self.width),
+            top: block(window.top, self.height),
+            right: block(window.right + 1, self.width),
+            bottom: block(window.bottom + 1, self.height),
+        }));
         let looked_at: usize = places.iter().map(Place::area).sum();
         if looked_at as f64 > WHOLE_SHARE * self.whole().area() as f64 {
             return vec![self.whole()];

@@ -1,6 +1,7 @@
 //! From a corrected frame to its cells.
 
 use super::body::Body;
+use super::busy::Place as Busy;
 use super::close_up::{CloseUp, CloseUps};
 use super::crop::Cutter;
 use super::maps::Maps;
@@ -42,6 +43,12 @@ pub trait Sight: Sync {
     /// When the network cannot run, or what it gives is of no use.
     fn maps(&self, picture: &WorkingPicture) -> Result<Maps, Self::Error>;
 
+    /// `maps` of `picture` with these places looked at anew, mirrored, and all looks taken together.
+    ///
+    /// # Errors
+    /// As [`Sight::maps`].
+    fn again(&self, picture: &WorkingPicture, places: &[Busy], maps: &Maps) -> Result<Maps, Self::Error>;
+
     /// Whether outlines are drawn from close-ups; otherwise they are read from the maps.
     fn draws(&self) -> bool;
 
@@ -63,6 +70,10 @@ impl Sight for NoSight {
     }
 
     fn maps(&self, _: &WorkingPicture) -> Result<Maps, Infallible> {
+        match *self {}
+    }
+
+    fn again(&self, _: &WorkingPicture, _: &[Busy], _: &Maps) -> Result<Maps, Infallible> {
         match *self {}
     }
 
@@ -132,18 +143,42 @@ pub fn find_in_maps<S: Sight>(
     (picture, maps): (&WorkingPicture, &Maps),
     sight: &S,
 ) -> Result<FoundCells, S::Error> {
-    match maps::segment(picture, maps) {
+    let segmented = segmented(picture, maps, |places| sight.again(picture, places, maps))?;
+    match segmented {
         Some(segmented) => describe_all(frame, settings, &segmented, sight.draws().then_some((picture, sight))),
         None => Ok(FoundCells { verdict: FrameVerdict::WrongKind, cells: Vec::new() }),
     }
 }
 
-/// The close-ups of the cells that the finder's maps show, as they are drawn from.
+/// The cells in `maps`, of which `again` gives those with some places looked at anew. `None` when the maps do not belong to the picture.
+fn segmented<E>(
+    picture: &WorkingPicture,
+    maps: &Maps,
+    again: impl FnOnce(&[Busy]) -> Result<Maps, E>,
+) -> Result<Option<Segmented>, E> {
+    let Some(first) = maps::segment(picture, maps) else { return Ok(None) };
+    if first.crowds.is_empty() {
+        return Ok(Some(first));
+    }
+    let second = maps::segment(picture, &again(&first.crowds)?);
+    // What it sees no middles in is told by one look: those of several looks are less deep.
+    Ok(second.map(|second| Segmented { sureness: first.sureness, ..second }))
+}
+
+/// The close-ups of the cells that the finder's maps show, as they are drawn from; `again` as [`Sight::again`].
+///
+/// # Errors
+/// What `again` gives.
 #[cfg(any(test, feature = "learn"))]
-pub(crate) fn close_ups(frame: &CorrectedFrame, picture: &WorkingPicture, maps: &Maps) -> Vec<CloseUp> {
-    let Some(segmented) = maps::segment(picture, maps) else { return Vec::new() };
+pub(crate) fn close_ups<E>(
+    frame: &CorrectedFrame,
+    picture: &WorkingPicture,
+    maps: &Maps,
+    again: impl FnOnce(&[Busy]) -> Result<Maps, E>,
+) -> Result<Vec<CloseUp>, E> {
+    let Some(segmented) = segmented(picture, maps, again)? else { return Ok(Vec::new()) };
     let near = CloseUps::new(frame, picture, &segmented);
-    segmented.labels.windows().iter().filter_map(|cell| near.of(cell)).collect()
+    Ok(segmented.labels.windows().iter().filter_map(|cell| near.of(cell)).collect())
 }
 
 fn describe_all<S: Sight>(

@@ -4,10 +4,11 @@
 //! and in every cell's middle, so that there is a valley between any two cells). A cell is a hill of the second inside the mask of the first.
 
 use super::blur::{Finest, without_blurred};
-use super::grid::Grid;
+use super::busy::{Place, apart};
+use super::grid::{Grid, View};
 use super::mask::{Labels, Mask};
 use super::rays::{self, RayMaps};
-use super::segment::{Segmented, area_px};
+use super::segment::{Segmented, area_px, unparted};
 use super::split::split;
 use super::verdict;
 use super::working::WorkingPicture;
@@ -15,8 +16,8 @@ use super::working::WorkingPicture;
 /// Inside is what is more likely inside than outside.
 const INSIDE_LOGIT: f32 = 0.0;
 /// The shipped network is shy at rims: where it gives one half, outlines run some tenths of a um inside the true ones. Its cells end at
-/// this logit (0.31 instead of 0.5): of -0.4, -0.8 and -1.1 the one that parts PSC, U373 and `LIVECell` best from their ground.
-const SHIPPED_RIM_LOGIT: f32 = -0.8;
+/// this logit (0.40 instead of 0.5): at -0.8 it parts cells of PSC and `LIVECell` worse from each other.
+const SHIPPED_RIM_LOGIT: f32 = -0.4;
 /// A hill that rises less than this above the pass to its neighbour is part of it; depths are 0..1.
 const PROMINENCE: f32 = 0.15;
 /// Smoothing of the depth before hills are counted, px.
@@ -31,6 +32,11 @@ const SMALLEST_SHARE: f32 = 0.25;
 const HOLE_SHARE: f32 = 0.25;
 /// Hills smaller than this share of the hinted cell's area are part of their neighbour.
 const HILL_SHARE: f32 = 0.06;
+
+/// What is larger than this many hinted cells may be several.
+const LONE_SHARE: f32 = 2.0;
+/// So far beyond the cells of a crowd the network is asked again, px.
+const CROWD_MARGIN_PX: usize = 6;
 
 /// Depth rises over this many working px from a cell's rim; a narrower cell's middle counts as deep too.
 #[cfg(any(test, feature = "learn"))]
@@ -84,10 +90,10 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
     let rim = if maps.tells_kinds { SHIPPED_RIM_LOGIT } else { 0.0 };
     let inside = Grid { width, height, values: maps.inside.iter().map(|logit| logit - rim).collect() };
     let mask = Mask::above(&inside, INSIDE_LOGIT).filled((HOLE_SHARE * area) as usize);
-    let covered = mask.area() as f64 / mask.inside.len().max(1) as f64;
     let parts = mask.parts();
     let mut labels = Labels { label: vec![0; parts.label.len()], count: 0, ..parts };
     let mut finest = Finest::default();
+    let mut crowds = Vec::new();
     // Part by part: most of a frame is empty, and what happens in one part does not depend on the others, but for how fine it is.
     for window in parts.windows().into_iter().filter(|window| window.area >= smallest_px(area)) {
         let view = window.with_margin(MARGIN_PX, width, height);
@@ -103,13 +109,26 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
         } else {
             believable
         };
+        let is_crowd = sharp.windows().len() > 1 || window.area as f32 > LONE_SHARE * area;
+        if is_crowd && maps.tells_kinds {
+            let View { left, top, right, bottom } = window.with_margin(CROWD_MARGIN_PX, width, height);
+            crowds.push(Place { left, top, right, bottom });
+        }
         labels.add(&view, &sharp);
     }
     let blurred = finest.blurred();
     if !blurred.is_empty() {
         labels.label.iter_mut().filter(|label| blurred.contains(label)).for_each(|label| *label = 0);
     }
-    Some(Segmented { scale: picture.scale, labels, covered, sureness: sureness(maps), inside: Some(inside.values) })
+    let unparted = unparted(mask.area(), &labels, area);
+    Some(Segmented {
+        scale: picture.scale,
+        labels,
+        unparted,
+        crowds: apart(crowds.into_iter()),
+        sureness: sureness(maps),
+        inside: Some(inside.values),
+    })
 }
 
 /// How sure the network is of cells' middles, 0..=1: the depth that a twentieth of the inside exceeds. `None` when it sees
@@ -210,6 +229,10 @@ mod tests {
         let picture = WorkingPicture { width, height, values, scale: 2.0, diameter_px: 24.0, contrast: 1.0 };
         let found = hills(&picture, &maps).unwrap();
         assert_eq!(found.labels.windows().len(), 3);
+        // The two that touch are a crowd, the third is alone.
+        let [Place { left, top, right, bottom }] = found.crowds[..] else { panic!("{:?}", found.crowds) };
+        assert!((left..right).contains(&13) && (left..right).contains(&58) && !(left..right).contains(&79));
+        assert!(top < 18 && bottom > 42, "{:?}", found.crowds);
         assert!(found.sureness.is_some_and(|sureness| (0.9..=1.0).contains(&sureness)), "{:?}", found.sureness);
         assert!(
             hills(&picture, &CellMaps { tells_kinds: false, ..maps }).is_some_and(|found| found.sureness.is_none())
@@ -218,6 +241,25 @@ mod tests {
         assert_eq!(same, width * height);
         let (a, b) = (found.labels.label[30 * width + 25], found.labels.label[30 * width + 46]);
         assert_ne!(a, b);
+    }
+
+    #[test]
+    fn a_layer_without_gaps_is_unparted_only_where_it_could_not_be_parted() {
+        let side = 192;
+        // Square cells, 24 px wide, wall to wall: what is wanted of them, and the same without seams.
+        let wall = |i: usize| (i % 24).min(23 - i % 24) as f32;
+        let parted = (0..side * side).map(|i| depth(wall(i % side).min(wall(i / side)), 12.0) * 8.0 - 4.0).collect();
+        let values =
+            (0..side * side).map(|i| if (i / side + i % side).is_multiple_of(2) { 1.0 } else { -1.0 }).collect();
+        let picture =
+            WorkingPicture { width: side, height: side, values, scale: 1.0, diameter_px: 24.0, contrast: 1.0 };
+        let found = |depth: Vec<f32>| {
+            hills(&picture, &CellMaps { inside: vec![4.0; side * side], depth, tells_kinds: true }).unwrap()
+        };
+        let cells = found(parted);
+        assert_eq!((cells.labels.windows().len(), cells.unparted), (64, 0.0));
+        let layer = found(vec![4.0; side * side]);
+        assert!(layer.unparted > 0.99, "{}", layer.unparted);
     }
 
     #[test]

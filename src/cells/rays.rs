@@ -3,7 +3,7 @@
 
 use super::mask::Labels;
 use super::outline;
-use super::segment::Segmented;
+use super::segment::{Segmented, area_px, unparted};
 use super::working::WorkingPicture;
 use crate::units::PointPx;
 use std::f64::consts::TAU;
@@ -83,8 +83,9 @@ pub(super) fn segment(picture: &WorkingPicture, maps: &RayMaps) -> Option<Segmen
         });
     }
     let labels = labels.largest_parts();
-    let covered = labels.label.iter().filter(|label| **label > 0).count() as f64 / (width * height).max(1) as f64;
-    Some(Segmented { scale: picture.scale, labels, covered, sureness: None, inside: None })
+    let in_cells = labels.label.iter().filter(|label| **label > 0).count();
+    let unparted = unparted(in_cells, &labels, area_px(picture.diameter_px as f32));
+    Some(Segmented { scale: picture.scale, labels, unparted, crowds: Vec::new(), sureness: None, inside: None })
 }
 
 impl RayMaps {

@@ -11,6 +11,7 @@
 //! membrane is the steepest edge. All lengths are shares of the cell-diameter hint, all levels multiples of what the
 //! frame's own empty substrate shows, so that no instrument needs thresholds of its own.
 
+use super::busy::Place;
 use super::grid::Grid;
 use super::mask::Labels;
 use super::texture::Texture;
@@ -23,6 +24,8 @@ const SMALLEST_SHARE: f32 = 0.4;
 /// Cells with less than this share of the texture of most of what is found are debris, rings or stains.
 const FAINT_SHARE: f32 = 0.45;
 
+/// What is larger than this many hinted cells is no cell but a layer of them that could not be parted.
+const LARGEST_SHARE: f32 = 4.0;
 /// A splinter shares at least this part of its rim with the cell that it belongs to.
 const SPLINTER_SHARE: f32 = 0.3;
 
@@ -33,8 +36,10 @@ pub(super) struct Segmented {
     pub(super) scale: f64,
     /// One label a cell; numbers may be missing.
     pub(super) labels: Labels,
-    /// Share of the frame that looks like cell at first sight, 0..=1.
-    pub(super) covered: f64,
+    /// Share of the frame that looks like cell and could not be parted into cells, 0..=1.
+    pub(super) unparted: f64,
+    /// Where cells lie against each other, as far as a network can be asked about them again.
+    pub(super) crowds: Vec<Place>,
     /// How sure a network is of what it found, 0..=2; `None` when none was asked, or it cannot say.
     pub(super) sureness: Option<f64>,
     /// Logit of the inside, `[height, width]`, when a network gave it.
@@ -65,10 +70,19 @@ pub(super) fn segment(relative: &[f32], width: usize, height: usize, diameter_px
     Segmented {
         scale: factor as f64,
         labels: believable(&labels, &texture, diameter),
-        covered,
+        unparted: covered,
+        crowds: Vec::new(),
         sureness: None,
         inside: None,
     }
+}
+
+/// Share of a picture that is in the `looks_like` px of it that look like cell, and in none of the labels that are no larger than a cell
+/// of the hinted `area` (px) may be, 0..=1.
+pub(super) fn unparted(looks_like: usize, labels: &Labels, area: f32) -> f64 {
+    let largest = (LARGEST_SHARE * area) as usize;
+    let parted: usize = labels.areas().into_iter().skip(1).filter(|area| *area <= largest).sum();
+    looks_like.saturating_sub(parted) as f64 / labels.label.len().max(1) as f64
 }
 
 /// Without the labels that are too small or too faint to be cells: splinters go to the cell that they lie against, the

@@ -4,7 +4,7 @@ use super::segment::Segmented;
 use super::{Cell, FrameVerdict};
 use crate::frame::CorrectedFrame;
 
-/// Cells that cover more of the frame than this cannot be told apart by their outlines.
+/// Where more of the frame than this looks like cell and could not be parted, cells cannot be told apart by their outlines.
 const DENSEST: f64 = 0.85;
 /// Below this focus, outlines would be guesses; real sharp frames give 0.38 and more, 2.6 um of blur 0.30.
 const BLURRED: f64 = 0.33;
@@ -27,7 +27,7 @@ const SAMPLES: usize = 100_000;
 pub(super) fn judge(frame: &CorrectedFrame, segmented: &Segmented) -> FrameVerdict {
     let has_cells = segmented.labels.label.iter().any(|&label| label > 0);
     // Of a frame out of focus nothing may be left that is fine enough for a cell.
-    let is_blurred = frame.quality.focus < BLURRED && (has_cells || segmented.covered > 0.0);
+    let is_blurred = frame.quality.focus < BLURRED && (has_cells || segmented.unparted > 0.0);
     if !has_cells && !is_blurred {
         FrameVerdict::Empty
     } else if is_no_camera_picture(frame) || is_too_bright(frame) {
@@ -36,7 +36,7 @@ pub(super) fn judge(frame: &CorrectedFrame, segmented: &Segmented) -> FrameVerdi
         FrameVerdict::OutOfFocus
     } else if segmented.sureness.is_some_and(is_doubt) {
         FrameVerdict::WrongKind
-    } else if segmented.covered > DENSEST {
+    } else if segmented.unparted > DENSEST {
         FrameVerdict::TooDense
     } else {
         FrameVerdict::Usable

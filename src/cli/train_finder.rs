@@ -9,10 +9,13 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
     /// Simulated cultures.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 620)]
     pub cultures: u64,
+    /// Every how manieth culture is seen by a camera with pixels twice as wide; 0: none.
+    #[arg(long, default_value_t = 4)]
+    pub coarse: u64,
     /// Fields of the simulated microscope (the paper's optics, melanoma cells).
-    #[arg(long, default_value_t = 45)]
+    #[arg(long, default_value_t = 90)]
     pub fields: u64,
     /// Folder of the public sets.
     #[arg(long, env = "CYTOWATCH_DATA")]
@@ -27,7 +30,7 @@ pub struct Args {
     #[arg(long, default_value_t = 12)]
     pub width: usize,
     /// Steps of Adam.
-    #[arg(long, default_value_t = 4500)]
+    #[arg(long, default_value_t = 24_000)]
     pub steps: u32,
     /// Pictures per step, a multiple of 16.
     #[arg(long, default_value_t = 32)]

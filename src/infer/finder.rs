@@ -8,6 +8,7 @@
 
 mod contract;
 pub mod folder;
+mod mirror;
 mod tiles;
 
 pub use contract::{Axes, Contract, Meaning, Preprocessing};
@@ -21,6 +22,7 @@ use crate::cells::close_up::CloseUp;
 use crate::cells::maps::{CellMaps, Maps};
 use crate::cells::rays::RayMaps;
 use crate::cells::working::{Light, View, WorkingPicture};
+use mirror::Mirror;
 use rayon::iter::ParallelIterator as _;
 use rayon::slice::ParallelSlice as _;
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,8 @@ const AUTO: &str = "auto";
 const NONE: &str = "none";
 /// How many pixels apart the places of an output may be.
 const STEPS: [usize; 3] = [1, 2, 4];
+/// So much round a crowd is seen when it is looked at again, px: about as far as the network sees.
+const AROUND_PX: usize = 32;
 /// Logit of what was not looked at.
 const OUTSIDE: f32 = -9.0;
 
@@ -150,15 +154,15 @@ impl Finder {
         pixels: &[f32],
         (picture_width, picture_height): (usize, usize),
         (columns, rows): (&Piece, &Piece),
+        mirror: Mirror,
     ) -> Result<Seen, InferError> {
         let (width, height) = (columns.padded(self.contract.multiple_px), rows.padded(self.contract.multiple_px));
         let mut input = Vec::with_capacity(width * height);
-        for row in 0..height {
+        for row in mirror.rows(height) {
             let from = rows.mirrored(row, picture_height) * picture_width;
             let line = pixels.get(from..from + picture_width).unwrap_or_default();
-            input.extend(
-                (0..width).map(|column| line.get(columns.mirrored(column, picture_width)).copied().unwrap_or(0.0)),
-            );
+            let place = |column| columns.mirrored(column, picture_width);
+            input.extend(mirror.columns(width).map(|column| line.get(place(column)).copied().unwrap_or(0.0)));
         }
         let mut planes = Vec::with_capacity(self.contract.meaning.channels());
         let mut step_px = 1;
@@ -180,7 +184,51 @@ impl Finder {
                 Axes::ChannelLast => output.iter().skip(channel).step_by(*channels).copied().collect(),
             }));
         }
-        Ok(Seen { width: width / step_px, height: height / step_px, step_px, planes })
+        let (width, height) = (width / step_px, height / step_px);
+        planes.iter_mut().for_each(|plane| mirror.undo(plane, width));
+        Ok(Seen { width, height, step_px, planes })
+    }
+
+    /// What the network says of `places`, of which it sees `around_px` more on every side; the mean of several mirrors.
+    fn look(
+        &self,
+        picture: &WorkingPicture,
+        places: &[Place],
+        around_px: usize,
+        mirrors: &[Mirror],
+    ) -> Result<Seen, InferError> {
+        let prepared = self.contract.preprocessing.of(picture);
+        let size = (picture.width, picture.height);
+        let mut where_to = Vec::new();
+        for place in places {
+            for rows in pieces(place.top..place.bottom, around_px, picture.height) {
+                let columns = pieces(place.left..place.right, around_px, picture.width);
+                where_to.extend(columns.into_iter().map(|columns| (columns, rows.clone())));
+            }
+        }
+        // Each tile on one thread and in an engine of its own: the same tile gives the same bits on any machine. As many
+        // stretches as threads, since a thread that waits for an engine may take up another stretch meanwhile.
+        let stretch = where_to.len().div_ceil(rayon::current_num_threads()).max(1);
+        let tiles = where_to.par_chunks(stretch).map(|stretch| {
+            let tile = |(columns, rows): &(Piece, Piece)| {
+                let looks = mirrors.iter().map(|mirror| self.tile(&prepared, size, (columns, rows), *mirror));
+                Ok(Seen::mean(looks.collect::<Result<Vec<Seen>, InferError>>()?))
+            };
+            stretch.iter().map(tile).collect::<Result<Vec<Option<Seen>>, InferError>>()
+        });
+        let tiles = tiles.collect::<Result<Vec<Vec<Option<Seen>>>, InferError>>()?;
+        let mut seen: Option<Seen> = None;
+        for (tile, (columns, rows)) in tiles.iter().flatten().flatten().zip(&where_to) {
+            seen.get_or_insert_with(|| Seen::nothing(picture, tile.step_px, tile.planes.len()))
+                .add(tile, (columns, rows));
+        }
+        let channels = self.contract.meaning.channels();
+        let seen = seen.unwrap_or_else(|| Seen::nothing(picture, 1, channels));
+        if seen.planes.iter().flatten().all(|value| value.is_finite()) {
+            Ok(seen)
+        } else {
+            Err(InferError::NotFinite { what: "the cell finder's map", index: 0 })
+        }
     }
 }
 
@@ -198,35 +246,23 @@ impl Sight for Finder {
     /// - `bundle_network` when it gives another number of numbers than its description says.
     /// - `not_finite` when a map holds no number.
     fn maps(&self, picture: &WorkingPicture) -> Result<Maps, InferError> {
-        let prepared = self.contract.preprocessing.of(picture);
-        let size = (picture.width, picture.height);
-        let mut where_to = Vec::new();
-        for place in self.places(picture) {
-            for rows in pieces(place.top..place.bottom, picture.height) {
-                let columns = pieces(place.left..place.right, picture.width);
-                where_to.extend(columns.into_iter().map(|columns| (columns, rows.clone())));
+        let seen = self.look(picture, &self.places(picture), 0, &[Mirror::NONE])?;
+        Ok(understood(seen, self.contract.meaning))
+    }
+
+    fn again(&self, picture: &WorkingPicture, places: &[Place], maps: &Maps) -> Result<Maps, InferError> {
+        let (Maps::Depth(first), Meaning::InsideDepth) = (maps, self.contract.meaning) else { return Ok(maps.clone()) };
+        let mut all = first.clone();
+        let seen = self.look(picture, places, AROUND_PX, &Mirror::OTHERS)?;
+        let others = Mirror::OTHERS.len() as f32;
+        for (map, plane) in [&mut all.inside, &mut all.depth].into_iter().zip(&seen.planes) {
+            for row in places.iter().flat_map(|place| place.rows(picture.width)) {
+                let (map, plane) = (map.get_mut(row.clone()), plane.get(row));
+                let pairs = map.into_iter().flatten().zip(plane.into_iter().flatten());
+                pairs.for_each(|(logit, mean)| *logit += others / (1.0 + others) * (mean - *logit));
             }
         }
-        // Each tile on one thread and in an engine of its own: the same tile gives the same bits on any machine. As many
-        // stretches as threads, since a thread that waits for an engine may take up another stretch meanwhile.
-        let stretch = where_to.len().div_ceil(rayon::current_num_threads()).max(1);
-        let tiles = where_to.par_chunks(stretch).map(|stretch| {
-            let tile = |(columns, rows): &(Piece, Piece)| self.tile(&prepared, size, (columns, rows));
-            stretch.iter().map(tile).collect::<Result<Vec<Seen>, InferError>>()
-        });
-        let tiles = tiles.collect::<Result<Vec<Vec<Seen>>, InferError>>()?;
-        let mut seen: Option<Seen> = None;
-        for (tile, (columns, rows)) in tiles.iter().flatten().zip(&where_to) {
-            seen.get_or_insert_with(|| Seen::nothing(picture, tile.step_px, tile.planes.len()))
-                .add(tile, (columns, rows));
-        }
-        let channels = self.contract.meaning.channels();
-        let seen = seen.unwrap_or_else(|| Seen::nothing(picture, 1, channels));
-        if seen.planes.iter().flatten().all(|value| value.is_finite()) {
-            Ok(understood(seen, self.contract.meaning))
-        } else {
-            Err(InferError::NotFinite { what: "the cell finder's map", index: 0 })
-        }
+        Ok(Maps::Depth(all))
     }
 
     fn draws(&self) -> bool {
@@ -253,6 +289,18 @@ impl Seen {
     fn nothing(picture: &WorkingPicture, step_px: usize, channels: usize) -> Self {
         let (width, height) = (picture.width.div_ceil(step_px), picture.height.div_ceil(step_px));
         Self { width, height, step_px, planes: vec![vec![OUTSIDE; width * height]; channels] }
+    }
+
+    /// The mean of what was seen of one place.
+    fn mean(looks: Vec<Self>) -> Option<Self> {
+        let share = 1.0 / looks.len() as f32;
+        let mut mean = looks.into_iter().reduce(|mut sum, look| {
+            let planes = sum.planes.iter_mut().zip(look.planes);
+            planes.for_each(|(sum, plane)| sum.iter_mut().zip(plane).for_each(|(sum, value)| *sum += value));
+            sum
+        })?;
+        mean.planes.iter_mut().flatten().for_each(|value| *value *= share);
+        Some(mean)
     }
 
     /// Adds what is to be kept of a tile.

@@ -3,7 +3,7 @@
 //! [`scene`](super::scene) simulates one instrument and one kind of tumour faithfully; a finder that shall work on
 //! instruments it never saw must be shown more than that. Here everything that differs between laboratories is drawn by
 //! chance: magnification and aperture, focus, sign and depth of the contrast, noise, substrate, debris; and cells round,
-//! spindle-shaped, spread or with arms, lonely or grown together. The picture still comes out of the same transfer function
+//! spindle-shaped, spread, with arms or corners, lonely or grown together. The picture still comes out of the same transfer function
 //! ([`Bench`]), so halo and shade-off are those of phase contrast.
 
 mod draw;
@@ -18,6 +18,7 @@ use rand::RngExt as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
+use shape::Line;
 
 /// Side of a culture's picture, px.
 const SIDE_PX: usize = 400;
@@ -70,8 +71,9 @@ pub fn culture(seed: u64) -> Option<Culture> {
     let side = SIDE_PX + 2 * MARGIN_PX;
     let bench = Bench::new(side, side, optics);
     let mut canvas = Canvas::new(side, pixel_um);
-    canvas.substrate(&bench, rng);
-    canvas.cells(rng);
+    let line = Line::draw(rng);
+    canvas.substrate(&line, &bench, rng);
+    canvas.cells(&line, rng);
     canvas.grain(&bench, rng);
     canvas.debris(rng);
     let depth_of_field = optics.wavelength_um / (optics.aperture * optics.aperture);

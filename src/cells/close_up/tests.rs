@@ -5,6 +5,7 @@ use crate::cells::{self, DetectSettings};
 use crate::frame::{self, Plane};
 use crate::units::PixelSize;
 use proptest::prelude::*;
+use std::convert::Infallible;
 
 const SIDE: usize = 320;
 
@@ -39,8 +40,10 @@ fn close_ups(discs: &[(f64, f64, f64)], hint_um: f64) -> (Vec<CloseUp>, Vec<u16>
         deepest.fold(f64::NEG_INFINITY, f64::max) as f32
     };
     let inside: Vec<f32> = (0..picture.width * picture.height).map(depth).collect();
-    let maps = CellMaps { depth: inside.iter().map(|depth| depth - 3.0).collect(), inside, tells_kinds: true };
-    (cells::close_ups(&frame, &picture, &Maps::Depth(maps)), labels, picture.scale)
+    let depth = inside.iter().map(|depth| depth - 3.0).collect();
+    let maps = Maps::Depth(CellMaps { depth, inside, tells_kinds: true });
+    let Ok(close_ups) = cells::close_ups(&frame, &picture, &maps, |_| Ok::<Maps, Infallible>(maps.clone()));
+    (close_ups, labels, picture.scale)
 }
 
 const TWO: [(f64, f64, f64); 2] = [(90.0, 100.0, 30.0), (200.0, 220.0, 34.0)];

@@ -29,7 +29,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         real.extend(found.par_iter().map(page).collect::<Vec<_>>());
     }
     let seed = args.seed.wrapping_mul(1_000_000);
-    let cultures = (0..args.cultures).into_par_iter().filter_map(|number| page(culture(seed + number)?));
+    let seen = |number: u64, culture: Culture| {
+        let is_coarse = args.coarse > 0 && number.is_multiple_of(args.coarse);
+        if is_coarse { culture.binned(2) } else { Some(culture) }
+    };
+    let cultures = (0..args.cultures).into_par_iter().filter_map(|number| page(seen(number, culture(seed + number)?)?));
     let fields = (0..args.fields).into_par_iter().filter_map(|number| page(field(seed + number)?));
     let simulated: Vec<Page> = cultures.chain(fields).collect();
     let seconds = began.elapsed().as_secs_f64();
@@ -69,6 +73,10 @@ fn card(args: &Args, step: u32, loss: f32) -> String {
         None => "Begun from random weights.".to_owned(),
         Some(folder) => format!("Begun from a trained network, {}.", folder.file_name().unwrap_or_default().display()),
     };
+    let cameras = match args.coarse {
+        0 => String::new(),
+        coarse => format!(" (one in {coarse} by a camera with pixels twice as wide)"),
+    };
     let Args { cultures, fields, real_share, width, steps, batch, learning_rate, seed, .. } = args;
     format!(
         "# cytowatch cell finder
@@ -77,7 +85,7 @@ Finds cells in phase-contrast frames: a U-Net of {width} channels after its firs
 brought to one scale and one contrast. It gives, for every pixel, the logit that it lies inside a cell and the logit of how \
 deep it lies there; cells are the hills of the second inside the first.
 
-- Trained on {cultures} simulated cultures and {fields} fields of the simulated microscope (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
+- Trained on {cultures} simulated cultures{cameras} and {fields} fields of the simulated microscope (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
 - {begun}
 - Adam, {step} of {steps} steps of {batch} pictures of 96 x 96, longest step {learning_rate}; mean cross-entropy of the last steps {loss:.4}.
 - Made by `cytowatch train-finder`. What it reaches, set by set, stands in `docs/detection.md`.

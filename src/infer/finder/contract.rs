@@ -2,6 +2,7 @@
 
 use crate::cells::rays::RayThresholds;
 use crate::cells::working::{View, WorkingPicture};
+use std::borrow::Cow;
 
 /// What the numbers that a network gives for a place are.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,10 +75,10 @@ impl Contract {
 
 impl Preprocessing {
     /// The picture's values as the network's own preprocessing leaves them.
-    pub(super) fn of(self, picture: &WorkingPicture) -> Vec<f32> {
+    pub(super) fn of(self, picture: &WorkingPicture) -> Cow<'_, [f32]> {
         let values = &picture.values;
         let (offset, factor) = match self {
-            Self::None => return values.clone(),
+            Self::None => return Cow::Borrowed(values),
             Self::ZeroMeanUnitVariance => {
                 let count = values.len().max(1) as f64;
                 let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
@@ -93,6 +94,6 @@ impl Preprocessing {
                 (low, 1.0 / (high - low).max(1e-6))
             }
         };
-        values.iter().map(|&value| ((f64::from(value) - offset) * factor) as f32).collect()
+        Cow::Owned(values.iter().map(|&value| ((f64::from(value) - offset) * factor) as f32).collect())
     }
 }

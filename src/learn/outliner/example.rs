@@ -59,7 +59,7 @@ pub fn examples(truth: Truth<'_>, finder: &Finder) -> Result<Vec<Example>, Infer
     let picture = cells::working_picture(&frame, &settings, finder.view());
     let maps = finder.maps(&picture)?;
     let border = (border_px as f64 / picture.scale) as i64;
-    let seen = cells::close_ups(&frame, &picture, &maps);
+    let seen = cells::close_ups(&frame, &picture, &maps, |places| finder.again(&picture, places, &maps))?;
     let is_annotated = |close_up: &&CloseUp| border == 0 || close_up.is_within(border);
     let example = |close_up: &CloseUp| {
         let (wanted, shared) = close_up.wanted(labels, frame_px, picture.scale)?;

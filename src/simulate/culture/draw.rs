@@ -4,7 +4,7 @@
 //! runs between them.
 
 use super::super::optics::{Bench, Complex32};
-use super::shape::{Line, Shape};
+use super::shape::{Corners, Line, Shape};
 use super::{DIAMETER_PX, between, chance, normal, scaled};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -28,9 +28,10 @@ impl Canvas {
         Self { side, pixel_um, phase: vec![0.0; n], labels: vec![0; n], nuclei: vec![false; n] }
     }
 
-    /// A random relief, fine or coarse, weak or strong.
-    pub(super) fn substrate(&mut self, bench: &Bench, rng: &mut ChaCha8Rng) {
-        let strength = if chance(rng, 0.25) { scaled(rng, 0.03, 0.2) } else { scaled(rng, 0.002, 0.04) } as f32;
+    /// A random relief, fine or coarse, weak or strong, but never so strong that cells of `line` could not be told from it.
+    pub(super) fn substrate(&mut self, line: &Line, bench: &Bench, rng: &mut ChaCha8Rng) {
+        let strength = if chance(rng, 0.25) { scaled(rng, 0.03, 0.2) } else { scaled(rng, 0.002, 0.04) };
+        let strength = strength.min(0.3 * line.flat_rad) as f32;
         let finest = scaled(rng, 0.15, 3.0);
         for (phase, value) in self.phase.iter_mut().zip(relief(self.side, self.pixel_um, bench, finest, rng)) {
             *phase += value * strength;
@@ -54,8 +55,7 @@ impl Canvas {
     }
 
     /// Cells of one line, sown until the drawn density is reached.
-    pub(super) fn cells(&mut self, rng: &mut ChaCha8Rng) {
-        let line = Line::draw(rng);
+    pub(super) fn cells(&mut self, line: &Line, rng: &mut ChaCha8Rng) {
         let one = std::f64::consts::FRAC_PI_4 * DIAMETER_PX * DIAMETER_PX;
         let most = (self.side * self.side) as f64 / one;
         let share = if line.is_sheet { between(rng, 0.15, 1.3) } else { scaled(rng, 0.03, 1.5) };
@@ -74,7 +74,7 @@ impl Canvas {
                 let (angle, far) = (TAU * rng.random::<f64>(), DIAMETER_PX * between(rng, 0.6, 1.2));
                 (x, y) = (from_x + far * angle.cos(), from_y + far * angle.sin());
             }
-            let shape = Shape::draw(&line, x, y, rng);
+            let shape = Shape::draw(line, x, y, rng);
             let close = |other: &Shape| {
                 (other.x - shape.x).hypot(other.y - shape.y) < line.apart * 0.9 * (other.radius + shape.radius)
             };
@@ -85,7 +85,7 @@ impl Canvas {
         for shape in &mut shapes {
             shape.radius *= line.grown;
         }
-        self.lay(&line, &shapes, rng);
+        self.lay(line, &shapes, rng);
     }
 
     /// Gives every pixel to its deepest cell and adds the cells' phase.
@@ -154,6 +154,11 @@ impl Canvas {
             let sign = if chance(rng, 0.8) { 1.0 } else { -1.0 };
             self.blob(at, radius * between(rng, 0.03, 0.09), sign * line.granule_rad * rng.random::<f64>(), label);
         }
+        for _ in 0..(line.vacuoles * rng.random::<f64>()) as usize {
+            let (angle, far) = (TAU * rng.random::<f64>(), radius * between(rng, 0.0, 0.8));
+            let at = (shape.x + far * angle.cos(), shape.y + far * angle.sin());
+            self.blob(at, radius * between(rng, 0.07, 0.2), -line.vacuole_rad * rng.random::<f64>(), label);
+        }
     }
 
     /// Things that are no cells: specks, and what lies far out of focus.
@@ -171,6 +176,10 @@ impl Canvas {
                 }
             });
         }
+        let flakes = if chance(rng, 0.3) { rng.random_range(1..12_u32) } else { 0 };
+        for _ in 0..flakes {
+            self.flake(rng);
+        }
         let specks = if chance(rng, 0.6) { rng.random_range(0..60_u32) } else { 0 };
         let strength = scaled(rng, 0.2, 3.0);
         for _ in 0..specks {
@@ -183,6 +192,20 @@ impl Canvas {
                 }
             });
         }
+    }
+
+    /// A thin, jagged leaf of dirt on bare substrate.
+    fn flake(&mut self, rng: &mut ChaCha8Rng) {
+        let at = (self.side as f64 * rng.random::<f64>(), self.side as f64 * rng.random::<f64>());
+        let radius = DIAMETER_PX * scaled(rng, 0.08, 0.4);
+        let (rad, corners) = (scaled(rng, 0.04, 0.3), Corners::draw(rng));
+        self.near(at, radius * corners.farthest(), |index, dx, dy, canvas| {
+            if let (Some(phase), Some(0)) = (canvas.phase.get_mut(index), canvas.labels.get(index))
+                && dx.hypot(dy) < radius * corners.radius(dy.atan2(dx))
+            {
+                *phase += rad as f32;
+            }
+        });
     }
 
     /// A disc with a soft rim in the cell `label`.

@@ -1,10 +1,13 @@
 //! What the cells of a culture look like: a line's habits, and one cell's outline and thickness.
 //!
-//! A cell is a closed curve: the largest of a bumpy ellipse, a fan to one side of it and its arms. Inside, `depth` falls from
-//! 1 in the middle to 0 on the rim. Its thickness is a flat part that ends at the rim, ruffles near the rim, and a dome over
-//! the nucleus whose outline is its own.
+//! A cell is a closed curve: the largest of its body, which is a bumpy ellipse or has corners, a fan to one side of it and its
+//! arms. Inside, `depth` falls from 1 in the middle to 0 on the rim. Its thickness is a flat part that ends at the rim, a thin
+//! line along the rim, ruffles near it, and a dome over the nucleus whose outline is its own.
+
+mod corners;
 
 use super::{DIAMETER_PX, between, chance, normal, scaled};
+pub(super) use corners::Corners;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
 use std::f64::consts::TAU;
@@ -12,12 +15,12 @@ use std::f64::consts::TAU;
 /// What the cells of one culture have in common.
 #[derive(Debug)]
 pub(super) struct Line {
-    /// Shares of round, spindle-shaped, armed and fan-shaped cells; the others are spread.
-    kinds: [f64; 4],
+    /// Shares of round, spindle-shaped, armed, fan-shaped and cornered cells; the others are spread.
+    kinds: [f64; 5],
     /// Whether cells grow side by side and leave no gaps.
     pub(super) is_sheet: bool,
     /// Phase of the flat part, of the dome over the nucleus, of a round cell, rad.
-    flat_rad: f64,
+    pub(super) flat_rad: f64,
     dome_rad: f64,
     round_rad: f64,
     /// Spread of the logarithm of these among cells.
@@ -30,8 +33,14 @@ pub(super) struct Line {
     pub(super) nucleolus_rad: f64,
     pub(super) granule_rad: f64,
     pub(super) granules: f64,
-    /// How lumpy outlines are.
+    /// Most bubbles a cell holds, and how much thinner it is there, rad.
+    pub(super) vacuoles: f64,
+    pub(super) vacuole_rad: f64,
+    /// How lumpy and how jagged outlines are.
     bumps: f64,
+    jags: f64,
+    /// Phase of a thin line along the rim, rad; 0 for a line of cells that has none.
+    edge_rad: f64,
     /// Spread of the logarithm of the diameter.
     sizes: f64,
     /// Width of the line between neighbours, in radii, and how much thinner cells are there; negative: thicker.
@@ -47,18 +56,25 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn draw(rng: &mut ChaCha8Rng) -> Self {
-        let kind = rng.random_range(0..10_u32);
+        let kind = rng.random_range(0..16_u32);
         let kinds = match kind {
-            0 => [0.85, 0.05, 0.05, 0.0],
-            1 => [0.08, 0.6, 0.15, 0.0],
-            2 => [0.08, 0.1, 0.7, 0.05],
-            3..6 => [0.04, 0.04, 0.03, 0.02],
-            6 => [0.05, 0.05, 0.1, 0.75],
-            7 => [0.1, 0.2, 0.15, 0.35],
-            _ => [0.25, 0.25, 0.25, 0.0],
+            0 => [0.85, 0.05, 0.05, 0.0, 0.0],
+            1 => [0.08, 0.6, 0.15, 0.0, 0.0],
+            2 => [0.08, 0.1, 0.7, 0.05, 0.0],
+            3..6 => [0.04, 0.04, 0.03, 0.02, 0.0],
+            6 => [0.05, 0.05, 0.1, 0.75, 0.0],
+            7 => [0.1, 0.2, 0.15, 0.35, 0.0],
+            8 | 9 => [0.25, 0.25, 0.25, 0.0, 0.0],
+            10 | 11 => [0.06, 0.04, 0.05, 0.05, 0.7],
+            12 => [0.3, 0.1, 0.1, 0.0, 0.4],
+            13 => [0.03, 0.03, 0.03, 0.02, 0.8],
+            _ => [0.1, 0.15, 0.15, 0.15, 0.3],
         };
-        let is_sheet = matches!(kind, 3..6);
-        let flat_rad = scaled(rng, 0.15, 1.6);
+        let is_new = kind >= 10;
+        let is_sheet = matches!(kind, 3..6 | 13);
+        let is_flat = is_new && chance(rng, 0.6);
+        let is_granular = is_new && chance(rng, 0.4);
+        let flat_rad = if is_flat { scaled(rng, 0.08, 0.9) } else { scaled(rng, 0.15, 1.6) };
         Self {
             kinds,
             is_sheet,
@@ -71,8 +87,12 @@ impl Line {
             nucleus_rad: flat_rad * between(rng, -0.4, 0.6),
             nucleolus_rad: between(rng, 0.1, 0.8),
             granule_rad: scaled(rng, 0.04, 0.6),
-            granules: scaled(rng, 4.0, 90.0),
+            granules: if is_granular { scaled(rng, 60.0, 400.0) } else { scaled(rng, 4.0, 90.0) },
+            vacuoles: if is_new && chance(rng, 0.3) { between(rng, 2.0, 16.0) } else { 0.0 },
+            vacuole_rad: flat_rad * between(rng, 0.3, 0.9),
             bumps: between(rng, 0.02, 0.16),
+            jags: if is_new && chance(rng, 0.4) { between(rng, 0.02, 0.12) } else { 0.0 },
+            edge_rad: if is_new && chance(rng, 0.5) { scaled(rng, 0.08, 0.7) } else { 0.0 },
             sizes: between(rng, 0.08, 0.42),
             groove: scaled(rng, 0.02, 0.14),
             groove_depth: if chance(rng, 0.25) { -between(rng, 0.1, 0.6) } else { between(rng, 0.1, 0.9) },
@@ -111,6 +131,8 @@ pub(super) struct Shape {
     pub(super) stretch: f64,
     pub(super) angle: f64,
     bumps: Vec<(f64, f64)>,
+    jags: Vec<(f64, f64)>,
+    corners: Option<Corners>,
     arms: Vec<Arm>,
     fan: Option<Fan>,
     pub(super) is_round: bool,
@@ -123,6 +145,9 @@ pub(super) struct Shape {
     /// Where along the rim there are ruffles.
     ruffles: Vec<(f64, f64)>,
 }
+
+/// Jags are waves round the rim from this many on.
+const FIRST_JAG: u32 = 8;
 
 /// Waves round a circle: size falls with frequency.
 fn waves(rng: &mut ChaCha8Rng, frequencies: std::ops::Range<u32>, size: f64) -> Vec<(f64, f64)> {
@@ -137,7 +162,7 @@ impl Shape {
     pub(super) fn draw(line: &Line, x: f64, y: f64, rng: &mut ChaCha8Rng) -> Self {
         let mut radius = DIAMETER_PX / 2.0 * (line.sizes * normal(rng)).exp();
         let mut kind = rng.random::<f64>();
-        let [is_round, is_spindle, has_arms, has_fan] = line.kinds.map(|share| {
+        let [is_round, is_spindle, has_arms, has_fan, has_corners] = line.kinds.map(|share| {
             let is_it = (0.0..share).contains(&kind);
             kind -= share;
             is_it
@@ -178,6 +203,8 @@ impl Shape {
             stretch,
             angle: TAU * rng.random::<f64>(),
             bumps: waves(rng, 2..7, bumpy),
+            jags: if is_round || line.jags == 0.0 { Vec::new() } else { waves(rng, FIRST_JAG..22, line.jags) },
+            corners: has_corners.then(|| Corners::draw(rng)),
             arms: (0..count).map(|_| arm(rng)).collect(),
             fan: has_fan.then(|| fan(rng)),
             is_round,
@@ -192,7 +219,8 @@ impl Shape {
     pub(super) fn reach(&self) -> f64 {
         let arms = self.arms.iter().fold(0.0_f64, |reach, arm| reach.max(arm.length + arm.width));
         let fan = self.fan.as_ref().map_or(0.0, |fan| fan.x.hypot(fan.y) + 1.6 * fan.radius);
-        self.radius * (1.5 * self.stretch.sqrt()).max(arms + 0.2).max(fan)
+        let corners = self.corners.as_ref().map_or(1.0, Corners::farthest);
+        self.radius * (1.5 * corners * self.stretch.sqrt()).max(arms + 0.2).max(fan)
     }
 
     /// A place relative to the centre in radii, along and across the cell.
@@ -206,7 +234,10 @@ impl Shape {
         let (u, v) = self.within(dx, dy);
         let root = self.stretch.sqrt();
         let (a, b) = (u / root, v * root);
-        let body = 1.0 - a.hypot(b) / (1.0 + along(&self.bumps, 2, b.atan2(a))).max(0.3);
+        let direction = b.atan2(a);
+        let lumpy = 1.0 + along(&self.bumps, 2, direction) + along(&self.jags, FIRST_JAG, direction);
+        let corners = self.corners.as_ref().map_or(1.0, |corners| corners.radius(direction));
+        let body = 1.0 - a.hypot(b) / (corners * lumpy.max(0.3));
         let body = self.fan.as_ref().map_or(body, |fan| {
             let (a, b) = ((u - fan.x) / fan.radius, (v - fan.y) / fan.radius);
             body.max(0.8 * (1.0 - a.hypot(b) / (1.0 + along(&fan.bumps, 2, b.atan2(a))).clamp(0.3, 1.6)))
@@ -239,6 +270,7 @@ impl Shape {
         let dome = rad * (1.0 - far * far).max(0.0).powf(0.75) * (4.0 * depth).min(1.0);
         let ruffled = (1.2 * along(&self.ruffles, 1, v.atan2(u))).clamp(0.0, 1.0);
         let ruffle = line.ruffle_rad * ruffled * (-((depth - 0.08) / 0.07).powi(2)).exp() * (20.0 * depth).min(1.0);
-        self.thickness * (flat + dome) + ruffle
+        let edge = line.edge_rad * (-((depth - 0.06) / 0.04).powi(2)).exp() * (20.0 * depth).min(1.0);
+        self.thickness * (flat + dome) + ruffle + edge
     }
 }
