@@ -185,7 +185,9 @@ impl Finder {
             }));
         }
         let (width, height) = (width / step_px, height / step_px);
-        planes.iter_mut().for_each(|plane| mirror.undo(plane, width));
+        for plane in &mut planes {
+            mirror.undo(plane, width);
+        }
         Ok(Seen { width, height, step_px, planes })
     }
 

@@ -201,10 +201,10 @@ fn what_is_looked_at_again_is_the_mean_of_four_looks_and_nothing_else_changes() 
         multiple_px: 16,
     };
     let (width, height) = (70, 90);
-    let values: Vec<f32> = (0..width * height).map(|i| (i as f32 * 0.37).sin() / 10.0).collect();
+    let values: Vec<f32> = (0..width * height).map(|i| (i as f32 * 0.37).sin() / 2.0).collect();
     let picture = WorkingPicture { width, height, values, scale: 1.0, diameter_px: 24.0, contrast: 1.0 };
     let places = [Place { left: 3, top: 5, right: 30, bottom: 41 }, Place { left: 40, top: 50, right: 70, bottom: 90 }];
-    // This network looks at one pixel at a time: in a mirror it sees the same.
+    // Busy from end to end. This network looks at one pixel at a time: in a mirror it sees the same.
     let finder = Finder::new(dark_is_foreground(0.0), contract(Meaning::InsideDepth), &builtin()).unwrap();
     let Maps::Depth(mut maps) = finder.maps(&picture).unwrap() else { panic!("the network gives two maps") };
     let Maps::Depth(same) = finder.again(&picture, &places, &Maps::Depth(maps.clone())).unwrap() else {
