@@ -70,6 +70,7 @@ pub(super) fn segment(relative: &[f32], width: usize, height: usize, diameter_px
     Segmented {
         scale: factor as f64,
         labels: believable(&labels, &texture, diameter),
+        // This chain fills what it cannot part with cells of any size: what is covered counts.
         unparted: covered,
         crowds: Vec::new(),
         sureness: None,

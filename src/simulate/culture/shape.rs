@@ -70,10 +70,10 @@ impl Line {
             13 => [0.03, 0.03, 0.03, 0.02, 0.8],
             _ => [0.1, 0.15, 0.15, 0.15, 0.3],
         };
-        let is_new = kind >= 10;
+        let is_cornered = kind >= 10;
         let is_sheet = matches!(kind, 3..6 | 13);
-        let is_flat = is_new && chance(rng, 0.6);
-        let is_granular = is_new && chance(rng, 0.4);
+        let is_flat = is_cornered && chance(rng, 0.6);
+        let is_granular = is_cornered && chance(rng, 0.4);
         let flat_rad = if is_flat { scaled(rng, 0.08, 0.9) } else { scaled(rng, 0.15, 1.6) };
         Self {
             kinds,
@@ -88,11 +88,11 @@ impl Line {
             nucleolus_rad: between(rng, 0.1, 0.8),
             granule_rad: scaled(rng, 0.04, 0.6),
             granules: if is_granular { scaled(rng, 60.0, 400.0) } else { scaled(rng, 4.0, 90.0) },
-            vacuoles: if is_new && chance(rng, 0.3) { between(rng, 2.0, 16.0) } else { 0.0 },
+            vacuoles: if is_cornered && chance(rng, 0.3) { between(rng, 2.0, 16.0) } else { 0.0 },
             vacuole_rad: flat_rad * between(rng, 0.3, 0.9),
             bumps: between(rng, 0.02, 0.16),
-            jags: if is_new && chance(rng, 0.4) { between(rng, 0.02, 0.12) } else { 0.0 },
-            edge_rad: if is_new && chance(rng, 0.5) { scaled(rng, 0.08, 0.7) } else { 0.0 },
+            jags: if is_cornered && chance(rng, 0.4) { between(rng, 0.02, 0.12) } else { 0.0 },
+            edge_rad: if is_cornered && chance(rng, 0.5) { scaled(rng, 0.08, 0.7) } else { 0.0 },
             sizes: between(rng, 0.08, 0.42),
             groove: scaled(rng, 0.02, 0.14),
             groove_depth: if chance(rng, 0.25) { -between(rng, 0.1, 0.6) } else { between(rng, 0.1, 0.9) },
