@@ -14,6 +14,9 @@ pub struct Args {
     /// Every how manieth culture is seen by a camera with pixels twice as wide; 0: none.
     #[arg(long, default_value_t = 4)]
     pub coarse: u64,
+    /// Every how manieth culture is soiled: drops, bubbles and stains out of focus, cells that round up on others; 0: none.
+    #[arg(long, default_value_t = 0)]
+    pub soiled: u64,
     /// Fields of the simulated microscope (the paper's optics, melanoma cells).
     #[arg(long, default_value_t = 90)]
     pub fields: u64,

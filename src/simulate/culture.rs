@@ -8,6 +8,7 @@
 
 mod draw;
 mod shape;
+mod soil;
 
 use super::optics::{Bench, Complex32, Optics};
 use super::panel::{Panel, Place};
@@ -62,6 +63,18 @@ fn normal(rng: &mut ChaCha8Rng) -> f64 {
 
 /// The culture of `seed`: the same seed gives the same bytes. `None` never happens: the picture is not empty.
 pub fn culture(seed: u64) -> Option<Culture> {
+    made(seed, None)
+}
+
+/// As [`culture`], harder to read: drops, bubbles and stains on other planes dim and bend its light, and cells round up beside or on others.
+pub fn soiled(seed: u64) -> Option<Culture> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(0x5011);
+    made(seed, Some(&mut rng))
+}
+
+/// Soil comes from a generator of its own: without it, the culture is the same.
+fn made(seed: u64, mut soil: Option<&mut ChaCha8Rng>) -> Option<Culture> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(0xce11);
     let rng = &mut rng;
@@ -71,14 +84,26 @@ pub fn culture(seed: u64) -> Option<Culture> {
     let side = SIDE_PX + 2 * MARGIN_PX;
     let bench = Bench::new(side, side, optics);
     let mut canvas = Canvas::new(side, pixel_um);
-    let line = Line::draw(rng);
+    let mut line = Line::draw(rng);
+    if let Some(soil) = soil.as_deref_mut()
+        && chance(soil, 0.4)
+    {
+        line.ruffle(soil);
+    }
     canvas.substrate(&line, &bench, rng);
-    canvas.cells(&line, rng);
+    let mut shapes = canvas.sown(&line, rng);
+    if let Some(soil) = soil.as_deref_mut() {
+        soil::round_up(&mut shapes, &line, soil);
+    }
+    canvas.lay(&line, &shapes, rng);
     canvas.grain(&bench, rng);
     canvas.debris(rng);
     let depth_of_field = optics.wavelength_um / (optics.aperture * optics.aperture);
     let defocus_um = 0.6 * depth_of_field * normal(rng);
     let mut light = bench.image(&canvas.phase, defocus_um);
+    if let Some(soil) = soil {
+        soil::stain(&mut light, &bench, depth_of_field, soil);
+    }
     if chance(rng, 0.4) {
         without_slow_part(&mut light, &bench, between(rng, 0.6, 1.0), between(rng, 0.7, 4.0) / diameter_um);
     }
@@ -189,6 +214,18 @@ mod tests {
         assert_eq!(one, culture(3).unwrap());
         assert_ne!(one, culture(4).unwrap());
         assert!(one.plane.counts().iter().all(|count| count.is_finite()));
+    }
+
+    #[test]
+    fn soil_is_no_cell_and_bends_light_and_some_cells_round_up_on_others() {
+        let pairs: Vec<(Culture, Culture)> = (0..12).filter_map(|seed| Some((culture(seed)?, soiled(seed)?))).collect();
+        assert_eq!(pairs.len(), 12);
+        let same_cells = |pair: &&(Culture, Culture)| pair.0.labels == pair.1.labels;
+        let only_stained =
+            pairs.iter().filter(same_cells).filter(|(clean, soiled)| clean.plane != soiled.plane).count();
+        let rounded_up = pairs.iter().filter(|(clean, soiled)| soiled.labels.iter().max() > clean.labels.iter().max());
+        assert!(only_stained > 2 && rounded_up.count() > 2, "{only_stained}");
+        assert_eq!(soiled(7).unwrap(), pairs[7].1);
     }
 
     #[test]

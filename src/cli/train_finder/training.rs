@@ -7,7 +7,7 @@ use crate::evaluate::sets;
 use crate::learn::finder::bundle;
 use crate::learn::finder::page::Page;
 use crate::learn::finder::{self, FinderSettings};
-use crate::simulate::culture::{Culture, culture, field};
+use crate::simulate::culture::{Culture, culture, field, soiled};
 use crate::units::PixelSize;
 use anyhow::Context as _;
 use rayon::prelude::*;
@@ -29,11 +29,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         real.extend(found.par_iter().map(page).collect::<Vec<_>>());
     }
     let seed = args.seed.wrapping_mul(1_000_000);
-    let seen = |number: u64, culture: Culture| {
-        let is_coarse = args.coarse > 0 && number.is_multiple_of(args.coarse);
-        if is_coarse { culture.binned(2) } else { Some(culture) }
+    let is_one_in = |many: u64, number: u64| many > 0 && number.is_multiple_of(many);
+    let seen = |number: u64| {
+        let culture = if is_one_in(args.soiled, number) { soiled(seed + number) } else { culture(seed + number) }?;
+        if is_one_in(args.coarse, number) { culture.binned(2) } else { Some(culture) }
     };
-    let cultures = (0..args.cultures).into_par_iter().filter_map(|number| page(seen(number, culture(seed + number)?)?));
+    let cultures = (0..args.cultures).into_par_iter().filter_map(|number| page(seen(number)?));
     let fields = (0..args.fields).into_par_iter().filter_map(|number| page(field(seed + number)?));
     let simulated: Vec<Page> = cultures.chain(fields).collect();
     let seconds = began.elapsed().as_secs_f64();
@@ -77,6 +78,10 @@ fn card(args: &Args, step: u32, loss: f32) -> String {
         0 => String::new(),
         coarse => format!(" (one in {coarse} by a camera with pixels twice as wide)"),
     };
+    let soiled = match args.soiled {
+        0 => String::new(),
+        soiled => format!(" (one in {soiled} soiled, some of its cells rounded up on others)"),
+    };
     let Args { cultures, fields, real_share, width, steps, batch, learning_rate, seed, .. } = args;
     format!(
         "# cytowatch cell finder
@@ -85,7 +90,7 @@ Finds cells in phase-contrast frames: a U-Net of {width} channels after its firs
 brought to one scale and one contrast. It gives, for every pixel, the logit that it lies inside a cell and the logit of how \
 deep it lies there; cells are the hills of the second inside the first.
 
-- Trained on {cultures} simulated cultures{cameras} and {fields} fields of the simulated microscope (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
+- Trained on {cultures} simulated cultures{cameras}{soiled} and {fields} fields of the simulated microscope (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
 - {begun}
 - Adam, {step} of {steps} steps of {batch} pictures of 96 x 96, longest step {learning_rate}; mean cross-entropy of the last steps {loss:.4}.
 - Made by `cytowatch train-finder`. What it reaches, set by set, stands in `docs/detection.md`.

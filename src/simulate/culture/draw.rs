@@ -55,7 +55,7 @@ impl Canvas {
     }
 
     /// Cells of one line, sown until the drawn density is reached.
-    pub(super) fn cells(&mut self, line: &Line, rng: &mut ChaCha8Rng) {
+    pub(super) fn sown(&self, line: &Line, rng: &mut ChaCha8Rng) -> Vec<Shape> {
         let one = std::f64::consts::FRAC_PI_4 * DIAMETER_PX * DIAMETER_PX;
         let most = (self.side * self.side) as f64 / one;
         let share = if line.is_sheet { between(rng, 0.15, 1.3) } else { scaled(rng, 0.03, 1.5) };
@@ -85,7 +85,7 @@ impl Canvas {
         for shape in &mut shapes {
             shape.radius *= line.grown;
         }
-        self.lay(line, &shapes, rng);
+        shapes
     }
 
     /// Gives every pixel to its deepest cell and adds the cells' phase.
@@ -93,7 +93,7 @@ impl Canvas {
         clippy::indexing_slicing,
         reason = "pixels are clamped to the canvas, cells are numbered as they are laid"
     )]
-    fn lay(&mut self, line: &Line, shapes: &[Shape], rng: &mut ChaCha8Rng) {
+    pub(super) fn lay(&mut self, line: &Line, shapes: &[Shape], rng: &mut ChaCha8Rng) {
         let mut first = vec![f32::NEG_INFINITY; self.labels.len()];
         let mut second = vec![f32::NEG_INFINITY; self.labels.len()];
         for (shape, label) in shapes.iter().zip(1_u16..) {
@@ -251,7 +251,13 @@ impl Canvas {
 }
 
 /// A random relief of deviation 1 with up to `finest` waves in a diameter.
-fn relief(side: usize, pixel_um: f64, bench: &Bench, finest: f64, rng: &mut ChaCha8Rng) -> impl Iterator<Item = f32> {
+pub(super) fn relief(
+    side: usize,
+    pixel_um: f64,
+    bench: &Bench,
+    finest: f64,
+    rng: &mut ChaCha8Rng,
+) -> impl Iterator<Item = f32> {
     let n = side * side;
     let corner = (finest / (DIAMETER_PX * pixel_um)) as f32;
     let mut relief: Vec<Complex32> = (0..n).map(|_| Complex32::new(StandardNormal.sample(rng), 0.0)).collect();

@@ -101,6 +101,11 @@ impl Line {
             rim: between(rng, 0.15, 0.8),
         }
     }
+
+    /// Gives its cells ruffled rims.
+    pub(super) fn ruffle(&mut self, rng: &mut ChaCha8Rng) {
+        self.ruffle_rad = scaled(rng, 0.3, 2.0);
+    }
 }
 
 /// A tapering arm: direction, length and width at its root in radii, bend.
@@ -159,10 +164,27 @@ fn along(waves: &[(f64, f64)], first: u32, direction: f64) -> f64 {
 }
 
 impl Shape {
+    /// A cell of `line`.
     pub(super) fn draw(line: &Line, x: f64, y: f64, rng: &mut ChaCha8Rng) -> Self {
+        Self::of_kind(line.kinds, line, x, y, rng)
+    }
+
+    /// A cell of `line` that has rounded up, as before it divides.
+    pub(super) fn round(line: &Line, x: f64, y: f64, rng: &mut ChaCha8Rng) -> Self {
+        Self::of_kind([1.0, 0.0, 0.0, 0.0, 0.0], line, x, y, rng)
+    }
+
+    /// Draws the body of a spread cell together to a ball, anywhere in it, while its flat part stays.
+    pub(super) fn draw_together(&mut self, line: &Line, rng: &mut ChaCha8Rng) {
+        let (along, across, size) = (0.6 * normal(rng), 0.4 * normal(rng), between(rng, 0.35, 0.7));
+        self.nucleus = (along, across, 0.6 * size);
+        self.dome = (line.round_rad * between(rng, 0.5, 1.2), size, between(rng, 1.0, 1.4));
+    }
+
+    fn of_kind(kinds: [f64; 5], line: &Line, x: f64, y: f64, rng: &mut ChaCha8Rng) -> Self {
         let mut radius = DIAMETER_PX / 2.0 * (line.sizes * normal(rng)).exp();
         let mut kind = rng.random::<f64>();
-        let [is_round, is_spindle, has_arms, has_fan, has_corners] = line.kinds.map(|share| {
+        let [is_round, is_spindle, has_arms, has_fan, has_corners] = kinds.map(|share| {
             let is_it = (0.0..share).contains(&kind);
             kind -= share;
             is_it
