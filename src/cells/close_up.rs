@@ -25,6 +25,9 @@ const FOREIGN: usize = 5;
 const LOGIT: usize = 6;
 /// Numbers that are drawn of a place: logits that its four pixels are inside this cell.
 pub const DRAWN: usize = 4;
+/// Outlines are drawn where a pixel of the finder's picture is at least so many frame pixels wide: only there does the frame hold what a
+/// close-up would show. (The network that draws is taught from one on: it then learns from more kinds of cells.)
+pub(super) const FINER: f64 = 2.0;
 /// A close-up's sides are multiples of this, places.
 pub const MULTIPLE: usize = 4;
 /// It reaches so far beyond what the finder gave to the cell, places: as far as pseudopods.

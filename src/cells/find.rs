@@ -2,7 +2,7 @@
 
 use super::body::Body;
 use super::busy::Place as Busy;
-use super::close_up::{CloseUp, CloseUps};
+use super::close_up::{self, CloseUp, CloseUps};
 use super::crop::Cutter;
 use super::maps::Maps;
 use super::mask::{Labels, Mask, Window};
@@ -195,6 +195,7 @@ fn describe_all<S: Sight>(
     if windows.len() > settings.max_cells {
         return Ok(FoundCells { verdict: FrameVerdict::TooDense, cells: Vec::new() });
     }
+    let near = near.filter(|_| segmented.scale >= close_up::FINER);
     let near = near.map(|(picture, sight)| (CloseUps::new(frame, picture, segmented), sight));
     let drawn = |cell: &Window| -> Result<Option<Rim>, S::Error> {
         let Some((close_ups, sight)) = &near else { return Ok(None) };

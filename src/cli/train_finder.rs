@@ -32,15 +32,15 @@ pub struct Args {
     /// Channels after the first convolution.
     #[arg(long, default_value_t = 12)]
     pub width: usize,
-    /// Steps of Adam.
+    /// Steps of Adam; 0 writes the mean of the networks to begin with.
     #[arg(long, default_value_t = 24_000)]
     pub steps: u32,
     /// Pictures per step, a multiple of 16.
     #[arg(long, default_value_t = 32)]
     pub batch: usize,
-    /// Folder of a network of ours to begin with, which is then trained further.
-    #[arg(long)]
-    pub from: Option<PathBuf>,
+    /// Folder of a network of ours to begin with, which is then trained further; of several, with commas between them, the mean is.
+    #[arg(long, value_delimiter = ',')]
+    pub from: Vec<PathBuf>,
     /// Adam's longest step.
     #[arg(long, default_value_t = 4e-3)]
     pub learning_rate: f32,

@@ -8,6 +8,7 @@
 
 pub mod bundle;
 mod loss;
+mod mean;
 pub mod page;
 
 use super::unet::course::Course;
@@ -26,7 +27,7 @@ pub(super) const SIDE_PX: usize = 96;
 pub struct FinderSettings {
     /// Channels after the first convolution.
     pub width: usize,
-    /// Steps of Adam.
+    /// Steps of Adam; 0 gives the network to begin with as it is.
     pub steps: u32,
     /// Pictures per step, a multiple of 16.
     pub batch: usize,
@@ -36,8 +37,8 @@ pub struct FinderSettings {
     pub real_share: f64,
     /// Seed of weights, choice and disturbances.
     pub seed: u64,
-    /// The ONNX file of a network to begin with; its width counts, not the one here.
-    pub from: Option<Vec<u8>>,
+    /// The ONNX files of networks whose mean is begun with; their width counts, not the one here. None: random weights.
+    pub from: Vec<Vec<u8>>,
 }
 
 /// Pictures that a network which is trained further meets first, to set its batch norms.
@@ -77,10 +78,16 @@ pub fn train(
         let page = pages.get(rng.random_range(0..pages.len()));
         page.map(|page| page.sample(SIDE_PX, &mut rng)).unwrap_or_default()
     };
-    let mut network = match &settings.from {
-        None => Network::new(task(settings.width), settings.seed),
-        Some(file) => {
-            let weights = onnx::read_finder(file).context("the network to begin with is no cell finder of ours")?;
+    let read = settings.from.iter().map(|file| onnx::read_finder(file));
+    let read: Option<Vec<_>> = read.collect();
+    let begun = read.context("a network to begin with is no cell finder of ours")?;
+    let mut network = match begun.as_slice() {
+        [] => Network::new(task(settings.width), settings.seed),
+        begun => {
+            let weights = mean::of(begun).context("the networks to begin with are not of one size")?;
+            if settings.steps == 0 {
+                return Ok(onnx::finder(&weights)?);
+            }
             let first: Vec<f32> = (0..FIRST_MET).flat_map(|number| sample(number).0).collect();
             Network::resumed(task(weights.width()), &weights, &first, SIDE_PX)
                 .context("the network to begin with has weights missing")?

@@ -81,8 +81,8 @@ fn a_place_shows_whose_it_is_and_how_sure_the_finder_was() {
         let plane = |at: usize| &close_up.shown[at * places..(at + 1) * places];
         let (own, foreign) = (plane(OWN), plane(FOREIGN));
         let area = own.iter().sum::<f32>() * (20.0_f32 / 24.0 / 0.325).powi(2);
-        // The finder's cells end where its logit is -0.4, here 1 px beyond the disc's rim.
-        assert!((area / (std::f32::consts::PI * 31.0 * 31.0) - 1.0).abs() < 0.05, "{area}");
+        // The finder's cells end where its logit is -0.8, here 2 px beyond the disc's rim.
+        assert!((area / (std::f32::consts::PI * 32.0 * 32.0) - 1.0).abs() < 0.05, "{area}");
         assert!(foreign.contains(&1.0) && own.iter().zip(foreign).all(|(a, b)| a * b == 0.0));
         let certain =
             plane(LOGIT).iter().zip(own.iter().zip(foreign)).all(|(logit, (a, b))| (*logit > 0.0) == (a + b > 0.0));

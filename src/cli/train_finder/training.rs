@@ -11,6 +11,7 @@ use crate::simulate::culture::{Culture, culture, field, soiled};
 use crate::units::PixelSize;
 use anyhow::Context as _;
 use rayon::prelude::*;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
         learning_rate: args.learning_rate,
         real_share: args.real_share,
         seed: args.seed,
-        from: args.from.as_ref().map(|folder| finder::bundle::read(folder)).transpose()?,
+        from: args.from.iter().map(|folder| bundle::read(folder)).collect::<anyhow::Result<_>>()?,
     };
     let began = Instant::now();
     let shown = if simulated.is_empty() { &real } else { &simulated };
@@ -69,20 +70,6 @@ fn page(culture: Culture) -> Option<Page> {
 
 /// The model card.
 fn card(args: &Args, step: u32, loss: f32) -> String {
-    let sets = if args.sets.is_empty() { "none".to_owned() } else { args.sets.join(", ") };
-    let begun = match &args.from {
-        None => "Begun from random weights.".to_owned(),
-        Some(folder) => format!("Begun from a trained network, {}.", folder.file_name().unwrap_or_default().display()),
-    };
-    let cameras = match args.coarse {
-        0 => String::new(),
-        coarse => format!(" (one in {coarse} by a camera with pixels twice as wide)"),
-    };
-    let soiled = match args.soiled {
-        0 => String::new(),
-        soiled => format!(" (one in {soiled} soiled, some of its cells rounded up on others)"),
-    };
-    let Args { cultures, fields, real_share, width, steps, batch, learning_rate, seed, .. } = args;
     format!(
         "# cytowatch cell finder
 
@@ -90,11 +77,54 @@ Finds cells in phase-contrast frames: a U-Net of {width} channels after its firs
 brought to one scale and one contrast. It gives, for every pixel, the logit that it lies inside a cell and the logit of how \
 deep it lies there; cells are the hills of the second inside the first.
 
-- Trained on {cultures} simulated cultures{cameras}{soiled} and {fields} fields of the simulated microscope (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
+{taught}- Made by `cytowatch train-finder`. What it reaches, set by set, stands in `docs/detection.md`.
+- It knows phase contrast of adherent cells. Other modalities and other organisms are not what it was made for.
+",
+        width = args.width,
+        taught = if args.steps == 0 { mean_of(&args.from) } else { taught(args, step, loss) },
+    )
+}
+
+/// How a network was taught: lines of its model card.
+fn taught(args: &Args, step: u32, loss: f32) -> String {
+    let sets = if args.sets.is_empty() { "none".to_owned() } else { args.sets.join(", ") };
+    let begun = match args.from.as_slice() {
+        [] => "Begun from random weights.".to_owned(),
+        [folder] => format!("Begun from a trained network, {}.", name(folder)),
+        folders => format!("Begun from the mean of trained networks, {}.", names(folders)),
+    };
+    let kinds = [
+        (args.coarse, "by a camera with pixels twice as wide"),
+        (args.soiled, "soiled, some of its cells rounded up on others"),
+    ];
+    let kinds = kinds.iter().filter(|(many, _)| *many > 0).map(|(many, how)| format!("one in {many} {how}"));
+    let kinds = kinds.collect::<Vec<_>>().join("; ");
+    let kinds = if kinds.is_empty() { kinds } else { format!(" ({kinds})") };
+    let Args { cultures, fields, real_share, steps, batch, learning_rate, seed, .. } = args;
+    format!(
+        "- Trained on {cultures} simulated cultures{kinds} and {fields} fields of the simulated microscope (seed {seed}); real sets with outlines: {sets} (share {real_share} of the pictures).
 - {begun}
 - Adam, {step} of {steps} steps of {batch} pictures of 96 x 96, longest step {learning_rate}; mean cross-entropy of the last steps {loss:.4}.
-- Made by `cytowatch train-finder`. What it reaches, set by set, stands in `docs/detection.md`.
-- It knows phase contrast of adherent cells. Other modalities and other organisms are not what it was made for.
 "
     )
+}
+
+/// That a network is the mean of others, and what their cards say of how they were taught.
+fn mean_of(folders: &[PathBuf]) -> String {
+    let mut lines = format!("- The mean of the weights of the networks {}, not taught after that.\n", names(folders));
+    for folder in folders {
+        let card = std::fs::read_to_string(folder.join("README.md")).unwrap_or_default();
+        let told = |line: &&str| ["- Trained on", "- Begun", "- Adam"].iter().any(|start| line.starts_with(start));
+        lines += &format!("- {}:\n", name(folder));
+        card.lines().filter(told).for_each(|line| lines += &format!("  {line}\n"));
+    }
+    lines
+}
+
+fn name(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().display().to_string()
+}
+
+fn names(folders: &[PathBuf]) -> String {
+    folders.iter().map(|folder| name(folder)).collect::<Vec<_>>().join(", ")
 }
