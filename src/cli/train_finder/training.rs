@@ -111,14 +111,15 @@ fn taught(args: &Args, step: u32, loss: f32) -> String {
 
 /// That a network is the mean of others, and what their cards say of how they were taught.
 fn mean_of(folders: &[PathBuf]) -> String {
-    let mut lines = format!("- The mean of the weights of the networks {}, not taught after that.\n", names(folders));
+    let mut lines =
+        vec![format!("- The mean of the weights of the networks {}, not taught after that.", names(folders))];
     for folder in folders {
         let card = std::fs::read_to_string(folder.join("README.md")).unwrap_or_default();
         let told = |line: &&str| ["- Trained on", "- Begun", "- Adam"].iter().any(|start| line.starts_with(start));
-        lines += &format!("- {}:\n", name(folder));
-        card.lines().filter(told).for_each(|line| lines += &format!("  {line}\n"));
+        lines.push(format!("- {}:", name(folder)));
+        lines.extend(card.lines().filter(told).map(|line| format!("  {line}")));
     }
-    lines
+    lines.join("\n") + "\n"
 }
 
 fn name(folder: &Path) -> String {
