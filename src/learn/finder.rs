@@ -62,7 +62,7 @@ pub(super) fn task(width: usize) -> Task {
 /// of the network so far.
 ///
 /// # Errors
-/// - `anyhow` text when there is no page, or the batch is no multiple of 16.
+/// - `anyhow` text when there is no page, the batch is no multiple of 16, or there is neither a step nor a network to begin with.
 /// - `weights` when the network cannot be written.
 pub fn train(
     real: &[Page],
@@ -71,6 +71,10 @@ pub fn train(
     mut told: impl FnMut(Progress, &dyn Fn() -> Result<Vec<u8>, InferError>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<u8>> {
     anyhow::ensure!(!real.is_empty() || !simulated.is_empty(), "there is no picture to train on");
+    anyhow::ensure!(
+        settings.steps > 0 || !settings.from.is_empty(),
+        "without a step there must be networks to begin with"
+    );
     let sample = |purpose: u64| {
         let mut rng = super::parameters::generator(settings.seed, purpose);
         let from_real = simulated.is_empty() || (!real.is_empty() && rng.random::<f64>() < settings.real_share);
