@@ -142,6 +142,24 @@ pub fn gray_png(width_px: usize, height_px: usize, gray: &[u8]) -> Result<Vec<u8
     png(width_px, height_px, gray, ExtendedColorType::L8)
 }
 
+/// A gray JPEG of `[height, width]` values 0..=255, of a quality from 1 to 100.
+///
+/// # Errors
+/// [`PictureError::Shape`] when `gray` is not `width_px * height_px` long; [`PictureError::Encode`].
+pub fn gray_jpeg(width_px: usize, height_px: usize, gray: &[u8], quality: u8) -> Result<Vec<u8>, PictureError> {
+    let (Ok(width), Ok(height)) = (u32::try_from(width_px), u32::try_from(height_px)) else {
+        return Err(PictureError::Shape);
+    };
+    if width_px.checked_mul(height_px) != Some(gray.len()) || gray.is_empty() {
+        return Err(PictureError::Shape);
+    }
+    let mut bytes = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality)
+        .write_image(gray, width, height, ExtendedColorType::L8)
+        .map_err(PictureError::Encode)?;
+    Ok(bytes)
+}
+
 /// A colour PNG of `[height, width, 3]` values 0..=255 in the order red, green, blue.
 ///
 /// # Errors
@@ -184,8 +202,7 @@ mod tests {
     #[test]
     fn no_prefix_of_a_jpeg_is_whole() {
         let gray: Vec<u8> = (0..=255).cycle().take(40 * 30).collect();
-        let mut jpeg = Vec::new();
-        image::codecs::jpeg::JpegEncoder::new(&mut jpeg).write_image(&gray, 40, 30, ExtendedColorType::L8).unwrap();
+        let jpeg = gray_jpeg(40, 30, &gray, 75).unwrap();
         for length in 0..jpeg.len() {
             assert!(!is_whole(&jpeg[..length]), "{length} of {}", jpeg.len());
         }

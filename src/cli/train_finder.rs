@@ -17,6 +17,12 @@ pub struct Args {
     /// Every how manieth culture is soiled: drops, bubbles and stains out of focus, cells that round up on others; 0: none.
     #[arg(long, default_value_t = 0)]
     pub soiled: u64,
+    /// Every how manieth culture has grown together to colonies of flat cells, none of them soiled; 0: none.
+    #[arg(long, default_value_t = 0)]
+    pub colonies: u64,
+    /// Every how manieth culture is written as a JPEG picture of 8 bits; 0: none.
+    #[arg(long, default_value_t = 0)]
+    pub compressed: u64,
     /// Fields of the simulated microscope (the paper's optics, melanoma cells).
     #[arg(long, default_value_t = 90)]
     pub fields: u64,

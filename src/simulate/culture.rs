@@ -6,6 +6,7 @@
 //! spindle-shaped, spread, with arms or corners, lonely or grown together. The picture still comes out of the same transfer function
 //! ([`Bench`]), so halo and shade-off are those of phase contrast.
 
+mod colony;
 mod draw;
 mod shape;
 mod soil;
@@ -14,6 +15,7 @@ use super::optics::{Bench, Complex32, Optics};
 use super::panel::{Panel, Place};
 use super::scene::{Scene, SceneSettings};
 use crate::frame::Plane;
+use crate::picture;
 use draw::Canvas;
 use rand::RngExt as _;
 use rand::SeedableRng as _;
@@ -27,6 +29,8 @@ const SIDE_PX: usize = 400;
 const MARGIN_PX: usize = 40;
 /// A cell of the usual diameter is this wide, px.
 const DIAMETER_PX: f64 = 32.0;
+/// A picture takes no more memory than this.
+const MOST_BYTES: u64 = 1 << 24;
 /// Counts of empty substrate.
 const BACKGROUND_COUNTS: f32 = 10_000.0;
 
@@ -73,17 +77,34 @@ pub fn soiled(seed: u64) -> Option<Culture> {
     made(seed, Some(&mut rng))
 }
 
+/// The culture of `seed` in which cells have grown together to colonies: flat and pale, cell against cell.
+pub fn grown_together(seed: u64) -> Option<Culture> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(0xc010);
+    let rng = &mut rng;
+    let mut stage = Stage::set(rng);
+    if chance(rng, 0.4) {
+        // In many pictures of layers thin cells are brighter than the ground and the seams between them dark.
+        stage.optics.ring_transmission *= -1.0;
+    }
+    let bench = Bench::new(stage.side, stage.side, stage.optics);
+    let mut canvas = Canvas::new(stage.side, stage.optics.pixel_um);
+    let line = Line::of_colony(rng);
+    canvas.substrate(&line, &bench, rng);
+    let shapes = colony::grown(stage.side, &line, rng);
+    canvas.lay(&line, &shapes, &bench, rng);
+    canvas.grain(line.grain, &bench, rng);
+    stage.taken(canvas, &bench, None, rng)
+}
+
 /// Soil comes from a generator of its own: without it, the culture is the same.
 fn made(seed: u64, mut soil: Option<&mut ChaCha8Rng>) -> Option<Culture> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(0xce11);
     let rng = &mut rng;
-    let diameter_um = scaled(rng, 12.0, 48.0);
-    let pixel_um = diameter_um / DIAMETER_PX;
-    let optics = optics(rng, pixel_um);
-    let side = SIDE_PX + 2 * MARGIN_PX;
-    let bench = Bench::new(side, side, optics);
-    let mut canvas = Canvas::new(side, pixel_um);
+    let stage = Stage::set(rng);
+    let bench = Bench::new(stage.side, stage.side, stage.optics);
+    let mut canvas = Canvas::new(stage.side, stage.optics.pixel_um);
     let mut line = Line::draw(rng);
     if let Some(soil) = soil.as_deref_mut()
         && chance(soil, 0.4)
@@ -95,32 +116,59 @@ fn made(seed: u64, mut soil: Option<&mut ChaCha8Rng>) -> Option<Culture> {
     if let Some(soil) = soil.as_deref_mut() {
         soil::round_up(&mut shapes, &line, soil);
     }
-    canvas.lay(&line, &shapes, rng);
-    canvas.grain(&bench, rng);
-    canvas.debris(rng);
-    let depth_of_field = optics.wavelength_um / (optics.aperture * optics.aperture);
-    let defocus_um = 0.6 * depth_of_field * normal(rng);
-    let mut light = bench.image(&canvas.phase, defocus_um);
-    if let Some(soil) = soil {
-        soil::stain(&mut light, &bench, depth_of_field, soil);
+    canvas.lay(&line, &shapes, &bench, rng);
+    canvas.grain(line.grain, &bench, rng);
+    stage.taken(canvas, &bench, soil, rng)
+}
+
+/// The instrument that a culture stands on.
+struct Stage {
+    diameter_um: f64,
+    optics: Optics,
+    /// Side of the picture with its margin, px.
+    side: usize,
+}
+
+impl Stage {
+    fn set(rng: &mut ChaCha8Rng) -> Self {
+        let diameter_um = scaled(rng, 12.0, 48.0);
+        Self { diameter_um, optics: optics(rng, diameter_um / DIAMETER_PX), side: SIDE_PX + 2 * MARGIN_PX }
     }
-    if chance(rng, 0.4) {
-        without_slow_part(&mut light, &bench, between(rng, 0.6, 1.0), between(rng, 0.7, 4.0) / diameter_um);
-    }
-    let noise = scaled(rng, 0.004, 0.05) as f32;
-    let inner = MARGIN_PX..MARGIN_PX + SIDE_PX;
-    let mut counts = Vec::with_capacity(SIDE_PX * SIDE_PX);
-    let mut labels = Vec::with_capacity(SIDE_PX * SIDE_PX);
-    for y in inner.clone() {
-        for x in inner.clone() {
-            let value = light.get(y * side + x).copied().unwrap_or(1.0);
-            let deviate: f32 = StandardNormal.sample(rng);
-            counts.push((BACKGROUND_COUNTS * (value + noise * value.sqrt() * deviate)).clamp(0.0, 65_535.0));
-            labels.push(canvas.labels.get(y * side + x).copied().unwrap_or(0));
+
+    /// The picture of what lies on `canvas`, and soil on other planes.
+    fn taken(
+        &self,
+        mut canvas: Canvas,
+        bench: &Bench,
+        soil: Option<&mut ChaCha8Rng>,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Culture> {
+        let Self { diameter_um, optics, side } = self;
+        canvas.debris(rng);
+        let depth_of_field = optics.wavelength_um / (optics.aperture * optics.aperture);
+        let defocus_um = 0.6 * depth_of_field * normal(rng);
+        let mut light = bench.image(&canvas.phase, defocus_um);
+        if let Some(soil) = soil {
+            soil::stain(&mut light, bench, depth_of_field, soil);
         }
+        if chance(rng, 0.4) {
+            without_slow_part(&mut light, bench, between(rng, 0.6, 1.0), between(rng, 0.7, 4.0) / diameter_um);
+        }
+        let noise = scaled(rng, 0.004, 0.05) as f32;
+        let inner = MARGIN_PX..MARGIN_PX + SIDE_PX;
+        let mut counts = Vec::with_capacity(SIDE_PX * SIDE_PX);
+        let mut labels = Vec::with_capacity(SIDE_PX * SIDE_PX);
+        for y in inner.clone() {
+            for x in inner.clone() {
+                let value = light.get(y * side + x).copied().unwrap_or(1.0);
+                let deviate: f32 = StandardNormal.sample(rng);
+                counts.push((BACKGROUND_COUNTS * (value + noise * value.sqrt() * deviate)).clamp(0.0, 65_535.0));
+                labels.push(canvas.labels.get(y * side + x).copied().unwrap_or(0));
+            }
+        }
+        let plane = Plane::new(SIDE_PX, SIDE_PX, counts.into(), 65_535.0)?;
+        Some(Culture { plane, labels, diameter_px: DIAMETER_PX, pixel_um: optics.pixel_um })
     }
-    let plane = Plane::new(SIDE_PX, SIDE_PX, counts.into(), 65_535.0)?;
-    Some(Culture { plane, labels, diameter_px: DIAMETER_PX, pixel_um })
 }
 
 /// As instruments that process their pictures give it: without the `share` of what is slower than about `waves_per_um`.
@@ -134,6 +182,19 @@ fn without_slow_part(light: &mut [f32], bench: &Bench, share: f64, waves_per_um:
 }
 
 impl Culture {
+    /// As an instrument gives it that writes JPEG pictures of 8 bits: exposure and quality are drawn from `seed`. `None` when
+    /// it cannot be written.
+    pub fn compressed(&self, seed: u64) -> Option<Self> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(0x1be6);
+        let (width, height) = (self.plane.width_px(), self.plane.height_px());
+        let exposure = scaled(&mut rng, 30.0, 150.0) as f32 / BACKGROUND_COUNTS;
+        let gray: Vec<u8> = self.plane.counts().iter().map(|count| (exposure * count) as u8).collect();
+        let jpeg = picture::gray_jpeg(width, height, &gray, rng.random_range(40..95)).ok()?;
+        let plane = picture::decode_gray(&jpeg, MOST_BYTES).ok()?;
+        Some(Self { plane, ..self.clone() })
+    }
+
     /// As a camera whose pixels are `factor` times as wide gives it. `None` when nothing is left of it.
     pub fn binned(&self, factor: usize) -> Option<Self> {
         let (columns, counts) = (self.plane.width_px(), self.plane.counts());
@@ -226,6 +287,40 @@ mod tests {
         let rounded_up = pairs.iter().filter(|(clean, soiled)| soiled.labels.iter().max() > clean.labels.iter().max());
         assert!(only_stained > 2 && rounded_up.count() > 2, "{only_stained}");
         assert_eq!(soiled(7).unwrap(), pairs[7].1);
+    }
+
+    /// Share of the pixels beside a cell, to the right, that are another cell's and not bare.
+    fn against_others(culture: &Culture) -> f64 {
+        let rows = culture.labels.chunks_exact(culture.plane.width_px());
+        let pairs = rows.flat_map(|row| row.iter().zip(row.iter().skip(1)));
+        let ends: Vec<u16> = pairs.filter(|(cell, next)| **cell > 0 && cell != next).map(|(_, next)| *next).collect();
+        ends.iter().filter(|next| **next > 0).count() as f64 / ends.len().max(1) as f64
+    }
+
+    #[test]
+    fn in_colonies_cell_lies_against_cell() {
+        let colonies: Vec<Culture> = (0..16).filter_map(grown_together).collect();
+        assert_eq!(colonies.len(), 16);
+        assert_eq!(colonies.get(7), grown_together(7).as_ref());
+        let others: Vec<Culture> = (0..16).filter_map(culture).collect();
+        let mean = |cultures: &[Culture]| cultures.iter().map(against_others).sum::<f64>() / cultures.len() as f64;
+        let (grown, sown) = (mean(&colonies), mean(&others));
+        assert!(grown > 0.5 && grown > 1.5 * sown, "{grown} {sown}");
+    }
+
+    #[test]
+    fn a_compressed_culture_shows_the_same_in_eight_bits() {
+        let whole = culture(5).unwrap();
+        let written = whole.compressed(5).unwrap();
+        assert_eq!(written.labels, whole.labels);
+        assert!(written.plane.counts().iter().all(|count| (0.0..=255.0).contains(count) && count.fract() == 0.0));
+        let pairs = || whole.plane.counts().iter().zip(written.plane.counts());
+        let dimmest = pairs().filter(|(_, count)| **count < 200.0);
+        let factors: Vec<f32> = dimmest.map(|(before, after)| after / before.max(1.0)).collect();
+        let mean = factors.iter().sum::<f32>() / factors.len() as f32;
+        let off = factors.iter().filter(|factor| (**factor / mean - 1.0).abs() > 0.15).count();
+        assert!(off < factors.len() / 10, "{off} of {}", factors.len());
+        assert!(pairs().any(|(before, after)| (after / before - mean).abs() > 1e-3 * mean));
     }
 
     #[test]

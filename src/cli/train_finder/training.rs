@@ -7,7 +7,7 @@ use crate::evaluate::sets;
 use crate::learn::finder::bundle;
 use crate::learn::finder::page::Page;
 use crate::learn::finder::{self, FinderSettings};
-use crate::simulate::culture::{Culture, culture, field, soiled};
+use crate::simulate::culture::{Culture, culture, field, grown_together, soiled};
 use crate::units::PixelSize;
 use anyhow::Context as _;
 use rayon::prelude::*;
@@ -32,8 +32,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     let seed = args.seed.wrapping_mul(1_000_000);
     let is_one_in = |many: u64, number: u64| many > 0 && number.is_multiple_of(many);
     let seen = |number: u64| {
-        let culture = if is_one_in(args.soiled, number) { soiled(seed + number) } else { culture(seed + number) }?;
-        if is_one_in(args.coarse, number) { culture.binned(2) } else { Some(culture) }
+        let make = match () {
+            () if is_one_in(args.colonies, number) => grown_together,
+            () if is_one_in(args.soiled, number) => soiled,
+            () => culture,
+        };
+        let culture = make(seed + number)?;
+        let culture = if is_one_in(args.coarse, number) { culture.binned(2)? } else { culture };
+        if is_one_in(args.compressed, number) { culture.compressed(seed + number) } else { Some(culture) }
     };
     let cultures = (0..args.cultures).into_par_iter().filter_map(|number| page(seen(number)?));
     let fields = (0..args.fields).into_par_iter().filter_map(|number| page(field(seed + number)?));
@@ -95,6 +101,8 @@ fn taught(args: &Args, step: u32, loss: f32) -> String {
     };
     let kinds = [
         (args.coarse, "by a camera with pixels twice as wide"),
+        (args.compressed, "compressed to a JPEG of 8 bits"),
+        (args.colonies, "grown together to colonies"),
         (args.soiled, "soiled, some of its cells rounded up on others"),
     ];
     let kinds = kinds.iter().filter(|(many, _)| *many > 0).map(|(many, how)| format!("one in {many} {how}"));

@@ -38,12 +38,12 @@ impl Canvas {
         }
     }
 
-    /// The grain of what is inside cells.
-    pub(super) fn grain(&mut self, bench: &Bench, rng: &mut ChaCha8Rng) {
+    /// The grain of what is inside cells, a `share` of what it may be.
+    pub(super) fn grain(&mut self, share: f64, bench: &Bench, rng: &mut ChaCha8Rng) {
         if chance(rng, 0.3) {
             return;
         }
-        let (strength, finest) = (scaled(rng, 0.03, 0.4) as f32, scaled(rng, 4.0, 14.0));
+        let (strength, finest) = ((share * scaled(rng, 0.03, 0.4)) as f32, scaled(rng, 4.0, 14.0));
         let in_nucleus = between(rng, 0.0, 0.5) as f32;
         let relief = relief(self.side, self.pixel_um, bench, finest, rng);
         let places = self.labels.iter().zip(&self.nuclei);
@@ -93,36 +93,53 @@ impl Canvas {
         clippy::indexing_slicing,
         reason = "pixels are clamped to the canvas, cells are numbered as they are laid"
     )]
-    pub(super) fn lay(&mut self, line: &Line, shapes: &[Shape], rng: &mut ChaCha8Rng) {
+    pub(super) fn lay(&mut self, line: &Line, shapes: &[Shape], bench: &Bench, rng: &mut ChaCha8Rng) {
         let mut first = vec![f32::NEG_INFINITY; self.labels.len()];
         let mut second = vec![f32::NEG_INFINITY; self.labels.len()];
+        let mut below = vec![0_u16; self.labels.len()];
         for (shape, label) in shapes.iter().zip(1_u16..) {
             self.near((shape.x, shape.y), shape.reach(), |at, dx, dy, canvas| {
                 let depth = shape.depth(dx, dy) as f32;
                 if depth > first[at] {
-                    second[at] = first[at];
+                    (second[at], below[at]) = (first[at], canvas.labels[at]);
                     first[at] = depth;
                     if depth > 0.0 {
                         canvas.labels[at] = label;
                     }
                 } else if depth > second[at] {
-                    second[at] = depth;
+                    (second[at], below[at]) = (depth, label);
                 }
             });
         }
         let groove = (line.groove * 2.0) as f32;
+        let depths = self.seams(line, bench, rng);
+        let number = |label: u16| shapes.get((label as usize).checked_sub(1)?);
         for at in 0..self.labels.len() {
-            let Some(shape) = (self.labels[at] as usize).checked_sub(1).and_then(|index| shapes.get(index)) else {
-                continue;
-            };
-            let place = ((at % self.side) as f64 - shape.x, (at / self.side) as f64 - shape.y);
+            let Some(shape) = number(self.labels[at]) else { continue };
+            let place = |shape: &Shape| ((at % self.side) as f64 - shape.x, (at / self.side) as f64 - shape.y);
             let gap = (first[at] - second[at].max(-1.0)) / groove;
-            let open = 1.0 - line.groove_depth as f32 * (-gap * gap).exp();
-            self.phase[at] += open * shape.phase_rad(line, place, f64::from(first[at])) as f32;
+            let groove_depth = depths.get(at).map_or(line.groove_depth as f32, |depth| *depth);
+            let seam = groove_depth * (-gap * gap).exp();
+            let thick = shape.phase_rad(line, place(shape), f64::from(first[at])) as f32;
+            self.phase[at] += (1.0 - seam) * thick - if second[at] > 0.0 { seam * line.groove_rad as f32 } else { 0.0 };
+            if let Some(under) = number(below[at]).filter(|_| line.under > 0.0 && second[at] > 0.0) {
+                self.phase[at] += (line.under * under.phase_rad(line, place(under), f64::from(second[at]))) as f32;
+            }
         }
         for (shape, label) in shapes.iter().zip(1_u16..) {
             self.organelles(line, shape, label, rng);
         }
+    }
+
+    /// How deep the groove between neighbours is at each place, in the thickness of a cell; empty where it is the same everywhere.
+    fn seams(&self, line: &Line, bench: &Bench, rng: &mut ChaCha8Rng) -> Vec<f32> {
+        if line.uneven == 0.0 {
+            return Vec::new();
+        }
+        let finest = scaled(rng, 0.5, 4.0);
+        let (depth, uneven) = (line.groove_depth as f32, line.uneven as f32);
+        let unevenness = relief(self.side, self.pixel_um, bench, finest, rng);
+        unevenness.map(|value| (depth * (1.0 + uneven * value)).clamp(-1.0, 1.0)).collect()
     }
 
     fn organelles(&mut self, line: &Line, shape: &Shape, label: u16, rng: &mut ChaCha8Rng) {

@@ -52,6 +52,14 @@ pub(super) struct Line {
     pub(super) grown: f64,
     /// Steepness of the rim: small is a cliff, 1 a lens.
     rim: f64,
+    /// How much of a neighbour shows where it reaches under a cell, 0..1.
+    pub(super) under: f64,
+    /// How unlike itself the line between neighbours is from place to place: 0 nowhere, above 1 it becomes a ridge here and a groove there.
+    pub(super) uneven: f64,
+    /// What that line is deep beyond a share of its cell's thickness, rad.
+    pub(super) groove_rad: f64,
+    /// How much of a culture's grain its cells have.
+    pub(super) grain: f64,
 }
 
 impl Line {
@@ -99,6 +107,45 @@ impl Line {
             apart: if is_sheet || chance(rng, 0.6) { between(rng, 0.6, 1.0) } else { between(rng, 0.2, 0.6) },
             grown: if is_sheet || chance(rng, 0.2) { between(rng, 1.15, 1.6) } else { 1.0 },
             rim: between(rng, 0.15, 0.8),
+            under: 0.0,
+            uneven: 0.0,
+            groove_rad: 0.0,
+            grain: 1.0,
+        }
+    }
+
+    /// Cells that grow into colonies: flat, pale, and each against the next.
+    pub(super) fn of_colony(rng: &mut ChaCha8Rng) -> Self {
+        let long = if chance(rng, 0.3) { between(rng, 0.3, 0.9) } else { 0.05 };
+        let cornered = between(rng, 0.0, 0.6) * (1.0 - long);
+        let armed = if chance(rng, 0.25) { 0.3 * (1.0 - long) } else { 0.03 };
+        let flat_rad = scaled(rng, 0.06, 0.9);
+        Self {
+            kinds: [scaled(rng, 0.005, 0.1), long, armed, 0.04, cornered],
+            is_sheet: true,
+            flat_rad,
+            dome_rad: if chance(rng, 0.5) { flat_rad * between(rng, 0.0, 1.0) } else { scaled(rng, 0.3, 2.0) },
+            round_rad: scaled(rng, 1.0, 5.0),
+            thicknesses: between(rng, 0.0, 0.25),
+            raised: if chance(rng, 0.3) { between(rng, 0.02, 0.3) } else { 0.01 },
+            ruffle_rad: if chance(rng, 0.3) { scaled(rng, 0.1, 0.9) } else { 0.0 },
+            nucleus_rad: flat_rad * between(rng, -0.5, 0.5),
+            nucleolus_rad: scaled(rng, 0.15, 1.6),
+            granule_rad: scaled(rng, 0.08, 0.8),
+            granules: scaled(rng, 6.0, 200.0),
+            vacuoles: if chance(rng, 0.2) { between(rng, 2.0, 16.0) } else { 0.0 },
+            edge_rad: if chance(rng, 0.6) { scaled(rng, 0.05, 0.5) } else { 0.0 },
+            sizes: between(rng, 0.1, 0.4),
+            groove: scaled(rng, 0.02, 0.1),
+            groove_depth: if chance(rng, 0.4) { -between(rng, 0.1, 0.8) } else { between(rng, 0.1, 0.9) },
+            apart: between(rng, 0.72, 0.92),
+            grown: between(rng, 1.2, 1.7),
+            rim: between(rng, 0.08, 0.6),
+            under: if chance(rng, 0.6) { scaled(rng, 0.05, 1.0) } else { 0.0 },
+            uneven: between(rng, 0.0, 1.2),
+            groove_rad: scaled(rng, 0.03, 0.6),
+            grain: scaled(rng, 0.05, 0.7),
+            ..Self::draw(rng)
         }
     }
 
