@@ -190,7 +190,7 @@ impl Culture {
         let (width, height) = (self.plane.width_px(), self.plane.height_px());
         let exposure = scaled(&mut rng, 30.0, 150.0) as f32 / BACKGROUND_COUNTS;
         let gray: Vec<u8> = self.plane.counts().iter().map(|count| (exposure * count) as u8).collect();
-        let jpeg = picture::gray_jpeg(width, height, &gray, rng.random_range(40..95)).ok()?;
+        let jpeg = picture::gray_jpeg(width, height, &gray, rng.random_range(15..95)).ok()?;
         let plane = picture::decode_gray(&jpeg, MOST_BYTES).ok()?;
         Some(Self { plane, ..self.clone() })
     }
