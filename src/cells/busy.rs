@@ -51,13 +51,42 @@ impl Place {
         }
     }
 
+    /// With up to `margin` px more on every side, as far as `picture` reaches.
+    #[must_use]
+    pub fn with_margin(&self, margin: usize, picture: &WorkingPicture) -> Self {
+        Self {
+            left: self.left.saturating_sub(margin),
+            top: self.top.saturating_sub(margin),
+            right: (self.right + margin).min(picture.width),
+            bottom: (self.bottom + margin).min(picture.height),
+        }
+    }
+
+    /// As it lies in `around`, which holds it.
+    #[must_use]
+    pub fn within(&self, around: &Self) -> Self {
+        Self {
+            left: self.left - around.left,
+            top: self.top - around.top,
+            right: self.right - around.left,
+            bottom: self.bottom - around.top,
+        }
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (usize, usize) {
+        (self.right - self.left, self.bottom - self.top)
+    }
+
     /// Where each of its rows lies in a picture of `width` columns.
     pub fn rows(self, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
         (self.top..self.bottom).map(move |y| y * width + self.left..y * width + self.right)
     }
 
-    fn area(&self) -> usize {
-        (self.right - self.left) * (self.bottom - self.top)
+    /// Pixels.
+    pub fn area(&self) -> usize {
+        let (columns, rows) = self.size();
+        columns * rows
     }
 }
 

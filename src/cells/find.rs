@@ -43,7 +43,7 @@ pub trait Sight: Sync {
     /// When the network cannot run, or what it gives is of no use.
     fn maps(&self, picture: &WorkingPicture) -> Result<Maps, Self::Error>;
 
-    /// `maps` of `picture` with these places looked at anew, mirrored, and all looks taken together.
+    /// `maps` of `picture` with these places looked at anew, mirrored and larger, and all looks taken together.
     ///
     /// # Errors
     /// As [`Sight::maps`].

@@ -4,6 +4,7 @@
 //! hinted diameter is [`NETWORK_DIAMETER_PX`] wide, and divided by the strength of the frame's own structures. So the
 //! network never learns an instrument: pixel size, exposure and depth of contrast are gone before it looks.
 
+use super::busy::Place;
 use super::grid::{Grid, View as Part};
 use rayon::iter::{IndexedParallelIterator as _, ParallelIterator as _};
 use rayon::slice::ParallelSliceMut as _;
@@ -79,10 +80,27 @@ impl WorkingPicture {
         Self { width: columns, height: rows, values, scale, diameter_px: working_px, contrast }
     }
 
+    /// A part of this picture seen `times` as near: as many times as many columns and rows, to the nearest.
+    pub fn nearer(&self, part: &Place, times: f64) -> Self {
+        let rows = part.rows(self.width).flat_map(|row| self.values.get(row).unwrap_or_default());
+        let values: Vec<f32> = rows.copied().collect();
+        let (columns, rows) = part.size();
+        let to = |length: usize| ((length as f64 * times).round() as usize).max(1);
+        let near = Resampling::new((columns, rows), (to(columns), to(rows)), 1.0 / times).all(&values);
+        let (scale, diameter_px) = (self.scale / times, self.diameter_px * times);
+        Self { width: near.width, height: near.height, values: near.values, scale, diameter_px, ..*self }
+    }
+
     /// How a frame of `width` x `height` px becomes a picture of twice as many columns and rows as this one.
     pub(super) fn twice_as_fine(&self, width: usize, height: usize) -> Resampling {
         Resampling::new((width, height), (2 * self.width, 2 * self.height), self.scale / 2.0)
     }
+}
+
+/// `values` (`[height, width]`) of what is seen `times` as near, at the pixels of the part that is seen: the other way round than
+/// [`WorkingPicture::nearer`].
+pub fn farther(values: &[f32], (width, height): (usize, usize), part: &Place, times: f64) -> Vec<f32> {
+    Resampling::new((width, height), part.size(), times).all(values).values
 }
 
 /// The logarithm of relative light, bounded.
@@ -267,6 +285,20 @@ impl Resampling {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_seen_from_near_lies_where_it_lay() {
+        let (width, height) = (60, 40);
+        let values: Vec<f32> = (0..width * height).map(|i| (i % width) as f32 + 3.0 * (i / width) as f32).collect();
+        let picture = WorkingPicture { width, height, values, scale: 2.0, diameter_px: 24.0, contrast: 1.0 };
+        let part = Place { left: 11, top: 5, right: 42, bottom: 30 };
+        let near = picture.nearer(&part, 1.5);
+        assert_eq!((near.width, near.height, near.diameter_px), (47, 38, 36.0));
+        let back = farther(&near.values, (near.width, near.height), &part, 1.5);
+        let true_values = part.rows(width).flat_map(|row| picture.values[row].to_vec());
+        let off = back.iter().zip(true_values).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(back.len() == 31 * 25 && off < 1.5, "{off}");
+    }
 
     #[test]
     fn resampling_keeps_a_slope_a_slope() {

@@ -6,6 +6,7 @@
 //! [places](crate::cells::busy) where something stands out are looked at, in tiles of bounded size that overlap by more than the
 //! network sees.
 
+mod again;
 mod contract;
 pub mod folder;
 mod mirror;
@@ -23,7 +24,7 @@ use crate::cells::maps::{CellMaps, Maps};
 use crate::cells::rays::RayMaps;
 use crate::cells::working::{Light, View, WorkingPicture};
 use mirror::Mirror;
-use rayon::iter::ParallelIterator as _;
+use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use rayon::slice::ParallelSlice as _;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -37,8 +38,6 @@ const AUTO: &str = "auto";
 const NONE: &str = "none";
 /// How many pixels apart the places of an output may be.
 const STEPS: [usize; 3] = [1, 2, 4];
-/// So much round a crowd is seen when it is looked at again, px: about as far as the network sees.
-const AROUND_PX: usize = 32;
 /// Logit of what was not looked at.
 const OUTSIDE: f32 = -9.0;
 
@@ -108,8 +107,7 @@ impl Finder {
     ///   none that finds cells, or its outliner is another finder's.
     /// - `engine_load`, `library_*` as [`PictureNetwork::open`].
     pub fn open(folder: &Path, infer: &InferSettings) -> Result<Self, InferError> {
-        let (bytes, contract) = folder::read(folder)?;
-        let finder = Self::new(bytes, contract, infer)?;
+        let finder = Self::alone(folder, infer)?;
         let outliner = match finder.contract.meaning {
             Meaning::InsideDepth => Outliner::of_finder(folder, &finder.identity, infer)?,
             Meaning::ForegroundBoundary | Meaning::Rays(..) => None,
@@ -117,6 +115,15 @@ impl Finder {
         let both = outliner.as_ref().map(|outliner| format!("{} {}", finder.identity, outliner.identity()));
         let identity = both.map_or(finder.identity, |both| bundle::sha256_hex(both.as_bytes()));
         Ok(Self { outliner, identity, ..finder })
+    }
+
+    /// The finder in a folder in the bioimage.io model format without its outliner, whichever's that is.
+    ///
+    /// # Errors
+    /// As [`Finder::open`].
+    pub fn alone(folder: &Path, infer: &InferSettings) -> Result<Self, InferError> {
+        let (bytes, contract) = folder::read(folder)?;
+        Self::new(bytes, contract, infer)
     }
 
     /// The finder in the bytes of an ONNX file that keeps `contract`.
@@ -191,20 +198,14 @@ impl Finder {
         Ok(Seen { width, height, step_px, planes })
     }
 
-    /// What the network says of `places`, of which it sees `around_px` more on every side; the mean of several mirrors.
-    fn look(
-        &self,
-        picture: &WorkingPicture,
-        places: &[Place],
-        around_px: usize,
-        mirrors: &[Mirror],
-    ) -> Result<Seen, InferError> {
+    /// What the network says of `places`; the mean of several mirrors.
+    fn look(&self, picture: &WorkingPicture, places: &[Place], mirrors: &[Mirror]) -> Result<Seen, InferError> {
         let prepared = self.contract.preprocessing.of(picture);
         let size = (picture.width, picture.height);
         let mut where_to = Vec::new();
         for place in places {
-            for rows in pieces(place.top..place.bottom, around_px, picture.height) {
-                let columns = pieces(place.left..place.right, around_px, picture.width);
+            for rows in pieces(place.top..place.bottom, picture.height) {
+                let columns = pieces(place.left..place.right, picture.width);
                 where_to.extend(columns.into_iter().map(|columns| (columns, rows.clone())));
             }
         }
@@ -248,20 +249,22 @@ impl Sight for Finder {
     /// - `bundle_network` when it gives another number of numbers than its description says.
     /// - `not_finite` when a map holds no number.
     fn maps(&self, picture: &WorkingPicture) -> Result<Maps, InferError> {
-        let seen = self.look(picture, &self.places(picture), 0, &[Mirror::NONE])?;
+        let seen = self.look(picture, &self.places(picture), &[Mirror::NONE])?;
         Ok(understood(seen, self.contract.meaning))
     }
 
     fn again(&self, picture: &WorkingPicture, places: &[Place], maps: &Maps) -> Result<Maps, InferError> {
         let (Maps::Depth(first), Meaning::InsideDepth) = (maps, self.contract.meaning) else { return Ok(maps.clone()) };
         let mut all = first.clone();
-        let seen = self.look(picture, places, AROUND_PX, &Mirror::OTHERS)?;
-        let others = Mirror::OTHERS.len() as f32;
-        for (map, plane) in [&mut all.inside, &mut all.depth].into_iter().zip(&seen.planes) {
-            for row in places.iter().flat_map(|place| place.rows(picture.width)) {
-                let (map, plane) = (map.get_mut(row.clone()), plane.get(row));
-                let pairs = map.into_iter().flatten().zip(plane.into_iter().flatten());
-                pairs.for_each(|(logit, mean)| *logit += others / (1.0 + others) * (mean - *logit));
+        let share = again::COUNT as f32 / (1.0 + again::COUNT as f32);
+        let seen = places.par_iter().map(|place| self.look_again(picture, place));
+        for (place, seen) in places.iter().zip(seen.collect::<Result<Vec<_>, InferError>>()?) {
+            for (map, mean) in [&mut all.inside, &mut all.depth].into_iter().zip(seen) {
+                let mut mean = mean.into_iter();
+                for row in place.rows(picture.width) {
+                    let logits = map.get_mut(row).into_iter().flatten();
+                    logits.zip(&mut mean).for_each(|(logit, mean)| *logit += share * (mean - *logit));
+                }
             }
         }
         Ok(Maps::Depth(all))

@@ -89,7 +89,7 @@ pub fn grown_together(seed: u64) -> Option<Culture> {
     }
     let bench = Bench::new(stage.side, stage.side, stage.optics);
     let mut canvas = Canvas::new(stage.side, stage.optics.pixel_um);
-    let line = Line::of_colony(rng);
+    let line = if chance(rng, 0.4) { Line::of_fibroblasts(rng) } else { Line::of_colony(rng) };
     canvas.substrate(&line, &bench, rng);
     let shapes = colony::grown(stage.side, &line, rng);
     canvas.lay(&line, &shapes, &bench, rng);

@@ -19,7 +19,8 @@ const HINTS: [f64; 3] = [1.0, 0.8, 1.25];
 pub(super) fn run(args: &Args) -> anyhow::Result<()> {
     anyhow::ensure!(args.shares.len() == 3, "--shares takes three numbers: of fields, of cultures, of sets");
     let began = Instant::now();
-    let finder = Finder::open(&args.finder, &InferSettings::default())?;
+    // A folder that is taught anew may still hold the outliner of another finder.
+    let finder = Finder::alone(&args.finder, &InferSettings::default())?;
     let seed = args.seed.wrapping_mul(1_000_000);
     let fields = simulated(args.fields, &finder, |number| field(seed + number))?;
     // Cameras that see no more than the finder does, too.

@@ -14,6 +14,12 @@ impl Mirror {
     pub(super) const OTHERS: [Self; 3] =
         [Self { columns: true, rows: false }, Self { columns: false, rows: true }, Self { columns: true, rows: true }];
 
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = {
+        let [one, two, three] = Self::OTHERS;
+        [Self::NONE, one, two, three]
+    };
+
     /// The columns of a picture of `width` px, in the order in which they are seen.
     pub(super) fn columns(self, width: usize) -> impl Iterator<Item = usize> {
         turned(self.columns, width)
@@ -47,7 +53,7 @@ mod tests {
     #[test]
     fn what_is_seen_in_a_mirror_comes_back_as_it_was() {
         let (width, height) = (5, 3);
-        for mirror in [&[Mirror::NONE], Mirror::OTHERS.as_slice()].concat() {
+        for mirror in Mirror::ALL {
             let seen = mirror.rows(height).flat_map(|y| mirror.columns(width).map(move |x| y * width + x));
             let mut seen: Vec<usize> = seen.collect();
             assert_eq!(seen.is_sorted(), mirror == Mirror::NONE);

@@ -28,11 +28,10 @@ impl Piece {
     }
 }
 
-/// The pieces of the stretch `wanted` of an axis of `length` px, of which `around` px more are seen on either side.
-pub(super) fn pieces(wanted: Range<usize>, around: usize, length: usize) -> Vec<Piece> {
-    if wanted.len() + 2 * around <= TILE_PX {
-        let (from, to) = (wanted.start.saturating_sub(around), (wanted.end + around).min(length));
-        return vec![Piece { from, to, keep: wanted }];
+/// The pieces of the stretch `wanted` of an axis of `length` px.
+pub(super) fn pieces(wanted: Range<usize>, length: usize) -> Vec<Piece> {
+    if wanted.len() <= TILE_PX {
+        return vec![Piece { from: wanted.start, to: wanted.end, keep: wanted }];
     }
     let step = TILE_PX - 2 * MARGIN_PX;
     let starts = wanted.clone().step_by(step);
@@ -53,8 +52,8 @@ mod tests {
     fn pieces_cover_a_stretch_once() {
         for length in [1, 15, 1536, 1537, 4000, 9999] {
             let wanted = [0..length, length / 3..length, length / 4..length - length / 4];
-            for (wanted, around) in wanted.into_iter().flat_map(|wanted| [(wanted.clone(), 0), (wanted, 40)]) {
-                let pieces = pieces(wanted.clone(), around, length);
+            for wanted in wanted {
+                let pieces = pieces(wanted.clone(), length);
                 assert_eq!(pieces[0].keep.start, wanted.start);
                 assert_eq!(pieces.last().unwrap().keep.end, wanted.end);
                 assert!(pieces.windows(2).all(|pair| pair[0].keep.end == pair[1].keep.start));

@@ -62,7 +62,7 @@ pub(super) fn grown(side: usize, line: &Line, rng: &mut ChaCha8Rng) -> Vec<Shape
             continue;
         }
         let mut shape = Shape::draw(line, x, y, rng);
-        shape.angle = lie.at(x, y) + 0.15 * normal(rng);
+        shape.angle = lie.at(x, y) + line.lie * normal(rng);
         let (sin, cos) = shape.angle.sin_cos();
         let root = shape.stretch.sqrt();
         let close = |other: &Shape| {

@@ -4,9 +4,11 @@
 //! arms. Inside, `depth` falls from 1 in the middle to 0 on the rim. Its thickness is a flat part that ends at the rim, a thin
 //! line along the rim, ruffles near it, and a dome over the nucleus whose outline is its own.
 
+mod arm;
 mod corners;
 
 use super::{DIAMETER_PX, between, chance, normal, scaled};
+use arm::Arm;
 pub(super) use corners::Corners;
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -60,6 +62,10 @@ pub(super) struct Line {
     pub(super) groove_rad: f64,
     /// How much of a culture's grain its cells have.
     pub(super) grain: f64,
+    /// Share of spindles and of armed cells that run out into long tails; 0 for a line that has none.
+    tails: f64,
+    /// How unlike neighbours lie, rad; only in colonies.
+    pub(super) lie: f64,
 }
 
 impl Line {
@@ -111,6 +117,8 @@ impl Line {
             uneven: 0.0,
             groove_rad: 0.0,
             grain: 1.0,
+            tails: 0.0,
+            lie: 0.15,
         }
     }
 
@@ -149,19 +157,35 @@ impl Line {
         }
     }
 
+    /// Fibroblasts: long cells, some with a lamella, that run out into thin tails over and along their neighbours.
+    pub(super) fn of_fibroblasts(rng: &mut ChaCha8Rng) -> Self {
+        let fanned = between(rng, 0.02, 0.25);
+        let flat_rad = scaled(rng, 0.1, 1.2);
+        Self {
+            kinds: [scaled(rng, 0.01, 0.1), between(rng, 0.25, 0.5), between(rng, 0.1, 0.35), fanned, 0.08],
+            is_sheet: true,
+            flat_rad,
+            dome_rad: if chance(rng, 0.6) { scaled(rng, 0.4, 3.0) } else { flat_rad * between(rng, 0.0, 1.0) },
+            raised: if chance(rng, 0.5) { between(rng, 0.05, 0.4) } else { 0.01 },
+            granule_rad: scaled(rng, 0.1, 1.0),
+            granules: scaled(rng, 6.0, 120.0),
+            nucleolus_rad: scaled(rng, 0.15, 1.2),
+            thicknesses: between(rng, 0.0, 0.4),
+            sizes: between(rng, 0.15, 0.4),
+            jags: 0.0,
+            apart: between(rng, 0.65, 1.15),
+            grown: scaled(rng, 0.9, 1.7),
+            rim: between(rng, 0.08, 0.5),
+            tails: between(rng, 0.4, 1.0),
+            lie: scaled(rng, 0.1, 1.5),
+            ..Self::of_colony(rng)
+        }
+    }
+
     /// Gives its cells ruffled rims.
     pub(super) fn ruffle(&mut self, rng: &mut ChaCha8Rng) {
         self.ruffle_rad = scaled(rng, 0.3, 2.0);
     }
-}
-
-/// A tapering arm: direction, length and width at its root in radii, bend.
-#[derive(Debug)]
-struct Arm {
-    angle: f64,
-    length: f64,
-    width: f64,
-    bend: f64,
 }
 
 /// A bumpy disc beside the body, in radii, and the bumps of its rim.
@@ -250,17 +274,19 @@ impl Shape {
         }
         let bumpy = if is_round { 0.3 * line.bumps } else { line.bumps };
         let count = if has_arms { rng.random_range(1..6_u32) } else { u32::from(is_spindle && chance(rng, 0.5)) };
-        let arm = |rng: &mut ChaCha8Rng| Arm {
-            angle: TAU * rng.random::<f64>(),
-            length: between(rng, 1.2, 3.6),
-            width: between(rng, 0.12, 0.5),
-            bend: 0.3 * normal(rng),
-        };
         let fan = |rng: &mut ChaCha8Rng| {
             let (angle, far) = (TAU * rng.random::<f64>(), between(rng, 0.2, 1.1));
             let bumpy = between(rng, 0.05, 0.25);
             let bumps = waves(rng, 2..14, bumpy);
             Fan { x: far * angle.cos(), y: far * angle.sin(), radius: between(rng, 0.8, 1.5), bumps }
+        };
+        let has_tails = line.tails > 0.0 && (is_spindle || has_arms) && chance(rng, line.tails);
+        let arms = |rng: &mut ChaCha8Rng| {
+            let mut arms: Vec<Arm> = (0..count).map(|_| Arm::draw(rng)).collect();
+            if has_tails {
+                arms.extend([0.0, TAU / 2.0].map(|end| Arm::tail(stretch.sqrt(), end, rng)));
+            }
+            arms
         };
         let rad = if chance(rng, line.raised) { line.round_rad } else { line.dome_rad };
         let (dome_radius, dome_stretch) =
@@ -274,7 +300,7 @@ impl Shape {
             bumps: waves(rng, 2..7, bumpy),
             jags: if is_round || line.jags == 0.0 { Vec::new() } else { waves(rng, FIRST_JAG..22, line.jags) },
             corners: has_corners.then(|| Corners::draw(rng)),
-            arms: (0..count).map(|_| arm(rng)).collect(),
+            arms: arms(rng),
             fan: has_fan.then(|| fan(rng)),
             is_round,
             nucleus: (0.25 * normal(rng), 0.15 * normal(rng), between(rng, 0.25, 0.45)),
@@ -286,7 +312,7 @@ impl Shape {
 
     /// How far the shape may reach, px.
     pub(super) fn reach(&self) -> f64 {
-        let arms = self.arms.iter().fold(0.0_f64, |reach, arm| reach.max(arm.length + arm.width));
+        let arms = self.arms.iter().fold(0.0_f64, |reach, arm| reach.max(arm.reach()));
         let fan = self.fan.as_ref().map_or(0.0, |fan| fan.x.hypot(fan.y) + 1.6 * fan.radius);
         let corners = self.corners.as_ref().map_or(1.0, Corners::farthest);
         self.radius * (1.5 * corners * self.stretch.sqrt()).max(arms + 0.2).max(fan)
@@ -311,17 +337,7 @@ impl Shape {
             let (a, b) = ((u - fan.x) / fan.radius, (v - fan.y) / fan.radius);
             body.max(0.8 * (1.0 - a.hypot(b) / (1.0 + along(&fan.bumps, 2, b.atan2(a))).clamp(0.3, 1.6)))
         });
-        self.arms.iter().fold(body, |deepest, arm| {
-            let (sin, cos) = arm.angle.sin_cos();
-            let (along, across) = (u * cos + v * sin, v * cos - u * sin);
-            if along < 0.0 || along > arm.length {
-                return deepest;
-            }
-            let part = along / arm.length;
-            let width = arm.width * (1.0 - part).sqrt();
-            let off = (across - arm.bend * part * part).abs();
-            deepest.max(0.5 * width * (1.0 - off / width.max(1e-3)))
-        })
+        self.arms.iter().filter_map(|arm| arm.depth(u, v)).fold(body, f64::max)
     }
 
     /// Phase of the cell at a place relative to the centre that lies `depth` below its rim, rad.
