@@ -81,6 +81,7 @@ impl WorkingPicture {
     }
 
     /// A part of this picture seen `times` as near: as many times as many columns and rows, to the nearest.
+    #[must_use]
     pub fn nearer(&self, part: &Place, times: f64) -> Self {
         let rows = part.rows(self.width).flat_map(|row| self.values.get(row).unwrap_or_default());
         let values: Vec<f32> = rows.copied().collect();
