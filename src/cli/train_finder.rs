@@ -17,7 +17,8 @@ pub struct Args {
     /// Every how manieth culture is soiled: drops, bubbles and stains out of focus, cells that round up on others; 0: none.
     #[arg(long, default_value_t = 0)]
     pub soiled: u64,
-    /// Every how manieth culture has grown together to colonies of flat cells, none of them soiled; 0: none.
+    /// Every how manieth culture has grown together to colonies of flat cells or of fibroblasts, none of them soiled; 0: none.
+    /// Numbers of one kind and another go by the same count: with a common factor they fall together.
     #[arg(long, default_value_t = 0)]
     pub colonies: u64,
     /// Every how manieth culture is written as a JPEG picture of 8 bits; 0: none.

@@ -77,7 +77,7 @@ pub fn soiled(seed: u64) -> Option<Culture> {
     made(seed, Some(&mut rng))
 }
 
-/// The culture of `seed` in which cells have grown together to colonies: flat and pale, cell against cell.
+/// The culture of `seed` in which cells have grown together to colonies: flat and pale, cell against cell, or fibroblasts with long tails.
 pub fn grown_together(seed: u64) -> Option<Culture> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(0xc010);
