@@ -201,8 +201,9 @@ fn what_is_looked_at_again_is_the_mean_of_eight_looks_and_nothing_else_changes()
         multiple_px: 16,
     };
     let (width, height) = (70, 90);
-    // Stripes that come out alike when they are shown larger, but for what lies between their pixels.
-    let values: Vec<f32> = (0..width * height).map(|i| ((i % width) as f32 * 0.1).sin() / 2.0).collect();
+    // Waves both ways, so long that they come out alike when they are shown larger, but turned round they do not.
+    let wave = |at: usize| (at as f32 * 0.1).sin() / 4.0;
+    let values: Vec<f32> = (0..width * height).map(|i| wave(i % width) + wave(i / width)).collect();
     let picture = WorkingPicture { width, height, values, scale: 1.0, diameter_px: 24.0, contrast: 1.0 };
     let places = [Place { left: 3, top: 5, right: 30, bottom: 41 }, Place { left: 40, top: 50, right: 70, bottom: 90 }];
     // This network looks at one pixel at a time: in a mirror it sees the same.
