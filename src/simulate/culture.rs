@@ -3,11 +3,12 @@
 //! [`scene`](super::scene) simulates one instrument and one kind of tumour faithfully; a finder that shall work on
 //! instruments it never saw must be shown more than that. Here everything that differs between laboratories is drawn by
 //! chance: magnification and aperture, focus, sign and depth of the contrast, noise, substrate, debris; and cells round,
-//! spindle-shaped, spread, with arms or corners, lonely or grown together. The picture still comes out of the same transfer function
+//! spindle-shaped, spread, crawling, with arms or corners, lonely or grown together. The picture still comes out of the same transfer function
 //! ([`Bench`]), so halo and shade-off are those of phase contrast.
 
 mod colony;
 mod draw;
+mod line;
 mod shape;
 mod soil;
 
@@ -17,11 +18,11 @@ use super::scene::{Scene, SceneSettings};
 use crate::frame::Plane;
 use crate::picture;
 use draw::Canvas;
+use line::Line;
 use rand::RngExt as _;
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
-use shape::Line;
 
 /// Side of a culture's picture, px.
 const SIDE_PX: usize = 400;
@@ -77,7 +78,7 @@ pub fn soiled(seed: u64) -> Option<Culture> {
     made(seed, Some(&mut rng))
 }
 
-/// The culture of `seed` in which cells have grown together to colonies: flat and pale, cell against cell, or fibroblasts with long tails.
+/// The culture of `seed` in which cells have grown together to colonies: flat and pale, cell against cell, fibroblasts with long tails, or cells that crawl.
 pub fn grown_together(seed: u64) -> Option<Culture> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(0xc010);
@@ -89,7 +90,11 @@ pub fn grown_together(seed: u64) -> Option<Culture> {
     }
     let bench = Bench::new(stage.side, stage.side, stage.optics);
     let mut canvas = Canvas::new(stage.side, stage.optics.pixel_um);
-    let line = if chance(rng, 0.4) { Line::of_fibroblasts(rng) } else { Line::of_colony(rng) };
+    let line = match rng.random_range(0..10_u32) {
+        0..4 => Line::of_fibroblasts(rng),
+        4..6 => Line::of_crawlers(rng),
+        _ => Line::of_colony(rng),
+    };
     canvas.substrate(&line, &bench, rng);
     let shapes = colony::grown(stage.side, &line, rng);
     canvas.lay(&line, &shapes, &bench, rng);
@@ -105,11 +110,13 @@ fn made(seed: u64, mut soil: Option<&mut ChaCha8Rng>) -> Option<Culture> {
     let stage = Stage::set(rng);
     let bench = Bench::new(stage.side, stage.side, stage.optics);
     let mut canvas = Canvas::new(stage.side, stage.optics.pixel_um);
-    let mut line = Line::draw(rng);
-    if let Some(soil) = soil.as_deref_mut()
-        && chance(soil, 0.4)
-    {
-        line.ruffle(soil);
+    let mut line = if chance(rng, 0.1) { Line::of_crawlers(rng) } else { Line::draw(rng) };
+    if let Some(soil) = soil.as_deref_mut() {
+        match soil.random_range(0..10_u32) {
+            0..3 => line.ruffle(soil),
+            3..7 => line = Line::of_crawlers(soil),
+            _ => {}
+        }
     }
     canvas.substrate(&line, &bench, rng);
     let mut shapes = canvas.sown(&line, rng);

@@ -3,7 +3,8 @@
 //! What parts two cells there is thin: a seam that is a ridge here, a groove there and nothing at a third place, or the rim of one cell
 //! that lies under its neighbour. Inside, little but nucleoli and granules shows.
 
-use super::shape::{Line, Shape};
+use super::line::Line;
+use super::shape::Shape;
 use super::{DIAMETER_PX, between, chance, normal, scaled};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;

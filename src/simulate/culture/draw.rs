@@ -4,7 +4,8 @@
 //! runs between them.
 
 use super::super::optics::{Bench, Complex32};
-use super::shape::{Corners, Line, Shape};
+use super::line::Line;
+use super::shape::{Corners, Shape};
 use super::{DIAMETER_PX, between, chance, normal, scaled};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
@@ -20,12 +21,21 @@ pub(super) struct Canvas {
     pub(super) labels: Vec<u16>,
     /// Where nuclei are, which have little grain.
     nuclei: Vec<bool>,
+    /// Where the smooth margins of cells are, which have neither grain nor granules.
+    margins: Vec<bool>,
 }
 
 impl Canvas {
     pub(super) fn new(side: usize, pixel_um: f64) -> Self {
         let n = side * side;
-        Self { side, pixel_um, phase: vec![0.0; n], labels: vec![0; n], nuclei: vec![false; n] }
+        Self {
+            side,
+            pixel_um,
+            phase: vec![0.0; n],
+            labels: vec![0; n],
+            nuclei: vec![false; n],
+            margins: vec![false; n],
+        }
     }
 
     /// A random relief, fine or coarse, weak or strong, but never so strong that cells of `line` could not be told from it.
@@ -46,9 +56,9 @@ impl Canvas {
         let (strength, finest) = ((share * scaled(rng, 0.03, 0.4)) as f32, scaled(rng, 4.0, 14.0));
         let in_nucleus = between(rng, 0.0, 0.5) as f32;
         let relief = relief(self.side, self.pixel_um, bench, finest, rng);
-        let places = self.labels.iter().zip(&self.nuclei);
-        for ((phase, value), (label, is_nucleus)) in self.phase.iter_mut().zip(relief).zip(places) {
-            if *label > 0 {
+        let places = self.labels.iter().zip(&self.nuclei).zip(&self.margins);
+        for ((phase, value), ((label, is_nucleus), is_margin)) in self.phase.iter_mut().zip(relief).zip(places) {
+            if *label > 0 && !is_margin {
                 *phase += value * strength * if *is_nucleus { in_nucleus } else { 1.0 };
             }
         }
@@ -117,6 +127,7 @@ impl Canvas {
         for at in 0..self.labels.len() {
             let Some(shape) = number(self.labels[at]) else { continue };
             let place = |shape: &Shape| ((at % self.side) as f64 - shape.x, (at / self.side) as f64 - shape.y);
+            self.margins[at] = f64::from(first[at]) < line.margin;
             let gap = (first[at] - second[at].max(-1.0)) / groove;
             let groove_depth = depths.get(at).map_or(line.groove_depth as f32, |depth| *depth);
             let seam = groove_depth * (-gap * gap).exp();
@@ -169,6 +180,9 @@ impl Canvas {
                 (shape.x + radius * (u * cos - v * sin), shape.y + radius * (u * sin + v * cos))
             };
             let sign = if chance(rng, 0.8) { 1.0 } else { -1.0 };
+            if self.is_margin(at) {
+                continue;
+            }
             self.blob(at, radius * between(rng, 0.03, 0.09), sign * line.granule_rad * rng.random::<f64>(), label);
         }
         for _ in 0..(line.vacuoles * rng.random::<f64>()) as usize {
@@ -176,6 +190,12 @@ impl Canvas {
             let at = (shape.x + far * angle.cos(), shape.y + far * angle.sin());
             self.blob(at, radius * between(rng, 0.07, 0.2), -line.vacuole_rad * rng.random::<f64>(), label);
         }
+    }
+
+    fn is_margin(&self, (x, y): (f64, f64)) -> bool {
+        let side = self.side as f64;
+        let is_in = (0.0..side).contains(&x) && (0.0..side).contains(&y);
+        is_in && self.margins.get(y as usize * self.side + x as usize).is_some_and(|is_margin| *is_margin)
     }
 
     /// Things that are no cells: specks, and what lies far out of focus.

@@ -4,7 +4,8 @@
 //! comes through both planes is the product of what each of them leaves of it.
 
 use super::draw::relief;
-use super::shape::{Line, Shape};
+use super::line::Line;
+use super::shape::Shape;
 use super::{Bench, DIAMETER_PX, between, chance, scaled};
 use rand::RngExt as _;
 use rand_chacha::ChaCha8Rng;
