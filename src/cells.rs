@@ -21,6 +21,7 @@ mod scattering;
 mod seeds;
 mod segment;
 mod shape;
+mod sheet;
 mod split;
 mod texture;
 mod verdict;

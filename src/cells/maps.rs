@@ -9,6 +9,7 @@ use super::grid::{Grid, View};
 use super::mask::{Labels, Mask};
 use super::rays::{self, RayMaps};
 use super::segment::{Segmented, area_px, unparted};
+use super::sheet::join_sheets;
 use super::split::split;
 use super::verdict;
 use super::working::WorkingPicture;
@@ -120,6 +121,9 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
     let blurred = finest.blurred();
     if !blurred.is_empty() {
         labels.label.iter_mut().filter(|label| blurred.contains(label)).for_each(|label| *label = 0);
+    }
+    if maps.tells_kinds {
+        join_sheets(&mut labels, picture, area);
     }
     let unparted = unparted(mask.area(), &labels, area);
     Some(Segmented {
