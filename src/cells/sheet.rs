@@ -23,16 +23,22 @@ const DEEP_SHARE: f32 = 0.35;
 const STRONGEST_SHARE: f32 = 0.9;
 /// A sheet is weaker than this share of the cell that it hangs on. With 0.6 or 0.8 U373 has 0.006 and 0.008 of SEG less.
 const SHEET_SHARE: f32 = 0.7;
-/// Both together are no larger than so many hinted cells. With 2 MDA-MB-231 has 0.004 more, `LIVECell` 0.002 less.
+/// Both together are no larger than so many hinted cells (with 2 MDA-MB-231 has 0.004 more, `LIVECell` 0.002 less) ...
 const LARGEST_SHARE: f32 = 1.6;
+/// ... and so many of the frame's usual cells: a hint may be too large.
+const USUAL_SHARE: f32 = 2.0;
 
 /// Gives the sheets among the cells of `picture` to the cells that they hang on. `area` is the hinted cell's, px.
 pub(super) fn join_sheets(cells: &mut Labels, picture: &WorkingPicture, area: f32) {
     let windows = cells.windows();
+    let mut areas: Vec<usize> = windows.iter().map(|window| window.area).collect();
+    areas.sort_unstable();
+    let usual = areas.get(areas.len() / 2).map_or(0.0, |area| *area as f32);
+    let largest = (LARGEST_SHARE * area).min(USUAL_SHARE * usual);
     let with_its_cell = |sheet: &Window| {
         let label = hangs_on(sheet, cells)?;
         let cell = windows.iter().find(|window| window.label == label)?;
-        let is_small = (sheet.area + cell.area) as f32 <= LARGEST_SHARE * area;
+        let is_small = (sheet.area + cell.area) as f32 <= largest;
         let is_thin = || strength(sheet, cells, picture) < SHEET_SHARE * strength(cell, cells, picture);
         (is_small && is_thin()).then_some((*sheet, *cell))
     };
@@ -136,6 +142,9 @@ mod tests {
     fn what_has_a_body_or_several_neighbours_or_is_too_large_or_too_far_away_stays() {
         let body = (40.0, 9.0, 1.0);
         assert_eq!(areas_left(&[body, (57.0, 9.0, 0.9)]).len(), 2);
+        // Beside smaller cells, the two are large ones.
+        let small = [(8.0, 5.0, 1.0), (24.0, 5.0, 1.0), (90.0, 5.0, 1.0), (100.0, 5.0, 1.0)];
+        assert_eq!(areas_left(&[&[body, (57.0, 9.0, 0.2)], &small[..]].concat()).len(), 6);
         assert_eq!(areas_left(&[body, (57.0, 9.0, 0.2), (74.0, 9.0, 1.0)]).len(), 3);
         assert_eq!(areas_left(&[body, (60.0, 12.0, 0.2)]).len(), 2);
         assert_eq!(areas_left(&[body, (61.0, 9.0, 0.2)]).len(), 2);
