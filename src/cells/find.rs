@@ -100,11 +100,13 @@ const CORNER_SHARE: f64 = 0.1;
 /// A frame that the network doubts is looked at again as if cells were so much as wide as the hint says: most of what a hint
 /// up to twice too large costs is won back, and brightfield, which at half the hint may look familiar, stays refused.
 const SECOND_LOOK: f64 = 0.7;
+/// ... unless its usual cell there is this many hinted areas large (1.4 to 2.0 were seen under fitting hints): then something else is doubted.
+const FITTING: f64 = 1.3;
 
 /// As [`find`], by networks; `seen` hears when they have said where there are cells.
 ///
 /// In cells that are much smaller than the hint says, a network sees no middles and is in doubt as it is about another kind of
-/// picture. So a frame that it doubts is looked at once more, with a smaller hint, before it is refused.
+/// picture. So a frame that it doubts is looked at once more, with a smaller hint, unless what it found there is as large as the hint says.
 ///
 /// # Errors
 /// What the networks give.
@@ -121,7 +123,7 @@ pub fn find_by_network<S: Sight>(
         maps.map(|maps| (picture, maps))
     };
     let (mut picture, mut maps) = look(settings)?;
-    if maps.is_in_doubt() {
+    if maps.is_in_doubt() && are_small(&picture, &maps) {
         let cell_diameter_um = SECOND_LOOK * settings.cell_diameter_um;
         let second = look(&DetectSettings { cell_diameter_um, ..*settings })?;
         if !second.1.is_in_doubt() {
@@ -130,6 +132,15 @@ pub fn find_by_network<S: Sight>(
         }
     }
     find_in_maps(frame, settings, (&picture, &maps), sight)
+}
+
+/// Whether the usual cell of a look (the upper one of two in the middle) is smaller than under a fitting hint, or there is none.
+fn are_small(picture: &WorkingPicture, maps: &Maps) -> bool {
+    let Some(found) = maps::segment(picture, maps) else { return false };
+    let mut areas: Vec<usize> = found.labels.areas().into_iter().skip(1).filter(|area| *area > 0).collect();
+    let middle = areas.len() / 2;
+    let hinted = std::f64::consts::FRAC_PI_4 * picture.diameter_px * picture.diameter_px;
+    areas.is_empty() || (*areas.select_nth_unstable(middle).1 as f64) < FITTING * hinted
 }
 
 /// As [`find`], from what the finder's network said of the frame's [`working_picture`]. Maps that do not belong to it give
@@ -162,7 +173,7 @@ fn segmented<E>(
     }
     let second = maps::segment(picture, &again(&first.crowds)?);
     // What it sees no middles in is told by one look: those of several looks are less deep.
-    Ok(second.map(|second| Segmented { sureness: first.sureness, ..second }))
+    Ok(second.map(|second| Segmented { sureness: first.sureness, covered: first.covered, ..second }))
 }
 
 /// The close-ups of the cells that the finder's maps show, as they are drawn from; `again` as [`Sight::again`].

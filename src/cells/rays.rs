@@ -85,7 +85,16 @@ pub(super) fn segment(picture: &WorkingPicture, maps: &RayMaps) -> Option<Segmen
     let labels = labels.largest_parts();
     let in_cells = labels.label.iter().filter(|label| **label > 0).count();
     let unparted = unparted(in_cells, &labels, area_px(picture.diameter_px as f32));
-    Some(Segmented { scale: picture.scale, labels, unparted, crowds: Vec::new(), sureness: None, inside: None })
+    let covered = in_cells as f64 / labels.label.len().max(1) as f64;
+    Some(Segmented {
+        scale: picture.scale,
+        labels,
+        unparted,
+        covered,
+        crowds: Vec::new(),
+        sureness: None,
+        inside: None,
+    })
 }
 
 impl RayMaps {

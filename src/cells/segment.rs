@@ -38,6 +38,8 @@ pub(super) struct Segmented {
     pub(super) labels: Labels,
     /// Share of the frame that looks like cell and could not be parted into cells, 0..=1.
     pub(super) unparted: f64,
+    /// Share of the frame that looks like cell, 0..=1.
+    pub(super) covered: f64,
     /// Where cells lie against each other, as far as a network can be asked about them again.
     pub(super) crowds: Vec<Place>,
     /// How sure a network is of what it found, 0..=2; `None` when none was asked, or it cannot say.
@@ -72,6 +74,7 @@ pub(super) fn segment(relative: &[f32], width: usize, height: usize, diameter_px
         labels: believable(&labels, &texture, diameter),
         // This chain fills what it cannot part with cells of any size: what is covered counts.
         unparted: covered,
+        covered,
         crowds: Vec::new(),
         sureness: None,
         inside: None,

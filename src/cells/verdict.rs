@@ -13,8 +13,14 @@ const BLURRED: f64 = 0.33;
 const BRIGHTEST: f32 = 20.0;
 /// ... namely this share of them. Fluorescence and dark field do.
 const BRIGHT_SHARE: f64 = 0.001;
-/// A network that is less sure than this of cells' middles looks at something that it does not know.
+/// A network that is less sure than this of cells' middles is in doubt: cells are smaller than it was told, the instrument is new to it, or
+/// the picture is of another kind ...
 const UNSURE: f64 = 0.76;
+/// ... for which it is taken where cell is seen in more than this share of the frame: to such a network, other light shows no substrate. What
+/// real frames give stands in `docs/detection.md`.
+const EVERYWHERE: f64 = 0.66;
+/// Less sure than this it sees no middles at all.
+const LOST: f64 = 0.5;
 /// The area of a disc of 6 um, um2: where half of the cells are smaller, they are yeast or something smaller still. What real frames
 /// give stands in `docs/detection.md`.
 const SMALLEST_UM2: f64 = 28.0;
@@ -34,7 +40,7 @@ pub(super) fn judge(frame: &CorrectedFrame, segmented: &Segmented) -> FrameVerdi
         FrameVerdict::WrongKind
     } else if is_blurred {
         FrameVerdict::OutOfFocus
-    } else if segmented.sureness.is_some_and(is_doubt) {
+    } else if segmented.sureness.is_some_and(|sureness| is_unknown(sureness, segmented.covered)) {
         FrameVerdict::WrongKind
     } else if segmented.unparted > DENSEST {
         FrameVerdict::TooDense
@@ -46,6 +52,11 @@ pub(super) fn judge(frame: &CorrectedFrame, segmented: &Segmented) -> FrameVerdi
 /// Whether a network that is so sure of cells' middles (0..=1) does not know what it looks at.
 pub(super) fn is_doubt(sureness: f64) -> bool {
     sureness < UNSURE
+}
+
+/// Whether a network that is so sure (0..=1) of the middles of what it sees in such a share of a frame (0..=1) looks at another kind of picture.
+fn is_unknown(sureness: f64, covered: f64) -> bool {
+    sureness < LOST || (is_doubt(sureness) && covered > EVERYWHERE)
 }
 
 /// The area that half of the cells exceed, um2 (the upper one of two in the middle); 0 of none.
@@ -81,6 +92,12 @@ mod tests {
     use super::*;
     use crate::cells::Shape;
     use crate::units::PointPx;
+
+    #[test]
+    fn doubt_refuses_what_covers_the_frame_or_has_no_middles_at_all() {
+        assert!(!is_unknown(0.8, 0.99) && !is_unknown(0.7, 0.5) && !is_unknown(0.51, 0.1));
+        assert!(is_unknown(0.7, 0.7) && is_unknown(0.49, 0.01));
+    }
 
     #[test]
     fn many_small_things_are_no_animal_cells_and_few_may_be_specks() {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cells::maps::CellMaps;
 use crate::frame::{self, Plane};
 use crate::units::PixelSize;
 
@@ -124,4 +125,79 @@ fn no_picture_makes_it_panic() {
             assert!(cells.iter().all(|cell| cell.shape.area_um2 > 0.0));
         }
     }
+}
+
+/// A network that gives every look the same maps: middles of this depth (0..=1) in [`SCENE`]'s cells, or in round places all over.
+struct Unsure {
+    depth: f32,
+    is_everywhere: bool,
+}
+
+impl Sight for Unsure {
+    type Error = Infallible;
+
+    fn view(&self) -> View {
+        View::SHIPPED
+    }
+
+    fn maps(&self, picture: &WorkingPicture) -> Result<Maps, Infallible> {
+        let to_middle = |at: usize| {
+            let (x, y) = ((at % picture.width) as f64 * picture.scale, (at / picture.width) as f64 * picture.scale);
+            if self.is_everywhere {
+                ((x % 80.0 - 40.0).hypot(y % 80.0 - 40.0) / 60.0).min(0.9)
+            } else {
+                SCENE.iter().fold(f64::INFINITY, |near, cell| near.min((x - cell.0).hypot(y - cell.1) / cell.2))
+            }
+        };
+        let (mut inside, mut depth) = (Vec::new(), Vec::new());
+        for far in (0..picture.width * picture.height).map(to_middle) {
+            inside.push(if far < 1.0 { 4.0 } else { -4.0 });
+            let deep = (self.depth * (2.0 * (1.0 - far)).clamp(0.0, 1.0) as f32).clamp(0.01, 0.99);
+            depth.push((deep / (1.0 - deep)).ln());
+        }
+        Ok(Maps::Depth(CellMaps { inside, depth, tells_kinds: true }))
+    }
+
+    fn again(&self, _: &WorkingPicture, _: &[Busy], maps: &Maps) -> Result<Maps, Infallible> {
+        Ok(maps.clone())
+    }
+
+    fn draws(&self) -> bool {
+        false
+    }
+
+    fn draw(&self, _: &CloseUp) -> Result<Vec<f32>, Infallible> {
+        Ok(Vec::new())
+    }
+}
+
+#[test]
+fn a_network_in_doubt_is_believed_only_where_it_sees_substrate() {
+    let layer: Vec<_> =
+        (0..72).map(|n| (f64::from(n % 9) * 80.0 + 40.0, f64::from(n / 9) * 80.0 + 40.0, 34.0)).collect();
+    let found = |depth: f32, is_everywhere: bool| {
+        let cells = if is_everywhere { layer.as_slice() } else { &SCENE };
+        let frame = frame::correct(plane(720, 640, cells, 0.8), PixelSize::PAPER);
+        let sight = Unsure { depth, is_everywhere };
+        let Ok(found) = find_by_network(&frame, &DetectSettings::new(PixelSize::PAPER), &sight, &|| {});
+        (found.verdict, found.cells.len())
+    };
+    assert_eq!(found(0.9, false), (FrameVerdict::Usable, SCENE.len()));
+    assert_eq!(found(0.65, false), (FrameVerdict::Usable, SCENE.len()));
+    assert_eq!(found(0.9, true), (FrameVerdict::Usable, layer.len()));
+    assert_eq!(found(0.65, true), (FrameVerdict::WrongKind, 0));
+}
+
+#[test]
+fn a_second_look_is_for_cells_that_are_smaller_than_the_hint() {
+    let frame = frame::correct(plane(760, 620, &SCENE, 0.8), PixelSize::PAPER);
+    let looks = |hint_um: f64| {
+        let settings = DetectSettings { cell_diameter_um: hint_um, ..DetectSettings::new(PixelSize::PAPER) };
+        let looks = std::sync::atomic::AtomicUsize::new(0);
+        let seen = || drop(looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let Ok(_) = find_by_network(&frame, &settings, &Unsure { depth: 0.65, is_everywhere: false }, &seen);
+        looks.into_inner()
+    };
+    // The usual cell of the scene is 19.5 um wide.
+    assert_eq!((looks(15.0), looks(30.0)), (1, 2));
 }
