@@ -194,7 +194,7 @@ fn a_second_look_is_for_cells_that_are_smaller_than_the_hint() {
     let looks = |hint_um: f64| {
         let settings = DetectSettings { cell_diameter_um: hint_um, ..DetectSettings::new(PixelSize::PAPER) };
         let looks = std::sync::atomic::AtomicUsize::new(0);
-        let seen = || drop(looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
+        let seen = || _ = looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let Ok(_) = find_by_network(&frame, &settings, &Unsure { depth: 0.65, is_everywhere: false }, &seen);
         looks.into_inner()
     };
