@@ -227,6 +227,7 @@ async fn fovs(readers: &Readers, now: i64) -> Result<Vec<FovFacts>, StoreError> 
             // Frames that were there already are all seen at once: then only the instrument's clock knows the pace.
             pace: (steps > 0).then(|| (ms(pulse.span_ms.max(pulse.acquired_span_ms) / steps), steps)),
             blurred: quality.map_or((0, 0), |it| (it.blurred, it.recent)),
+            doubted: quality.map_or((0, 0), |it| (it.doubted, it.recent)),
             light: quality.and_then(|it| {
                 let first = it.first_background_counts.filter(|first| *first > 0.0)?;
                 Some(it.recent_background_counts? / first)

@@ -135,6 +135,9 @@ pub struct Cell {
 pub struct FoundCells {
     /// Whether `cells` can be believed, and if not, why.
     pub verdict: FrameVerdict,
+    /// Whether the network is unsure of the middles of what it saw: the instrument may be new to it, cells much smaller than the hint, or
+    /// the picture of another kind. The classical chain never is.
+    pub in_doubt: bool,
     /// The cells, ordered by centroid `y`, then `x`, so that the order never depends on the method.
     pub cells: Vec<Cell>,
 }

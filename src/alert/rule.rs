@@ -27,6 +27,8 @@ pub enum Rule {
     DiskLow,
     /// A field of view's newest frames are out of focus.
     FocusLost,
+    /// The network that finds cells is in doubt about a field of view's newest frames.
+    FinderDoubts,
     /// A field of view's light differs from its first frames'.
     Drift,
     /// Most scores are withheld.
@@ -41,11 +43,12 @@ pub enum Rule {
 
 impl Rule {
     /// All rules.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Stalled,
         Self::FolderGone,
         Self::DiskLow,
         Self::FocusLost,
+        Self::FinderDoubts,
         Self::Drift,
         Self::WithheldHigh,
         Self::FailuresRising,
@@ -60,6 +63,7 @@ impl Rule {
             Self::FolderGone => "folder_gone",
             Self::DiskLow => "disk_low",
             Self::FocusLost => "focus_lost",
+            Self::FinderDoubts => "finder_doubts",
             Self::Drift => "drift",
             Self::WithheldHigh => "withheld_high",
             Self::FailuresRising => "failures_rising",
@@ -89,6 +93,8 @@ pub struct FovFacts {
     pub pace: Option<(Duration, i64)>,
     /// Frames out of focus among the newest, and how many those are.
     pub blurred: (i64, i64),
+    /// Frames that the network that finds cells doubts among the newest, and how many those are.
+    pub doubted: (i64, i64),
     /// Background of the newest frames divided by that of the first; `None` when unknown.
     pub light: Option<f64>,
     /// Frames done.
@@ -159,6 +165,7 @@ pub fn changes(facts: &Facts, settings: &AlertSettings, open: &BTreeSet<Key>) ->
 fn judge(facts: &Facts, settings: &AlertSettings) -> Vec<(Key, Finding)> {
     let mut findings = stalls(&facts.fovs, settings);
     findings.extend(facts.fovs.iter().filter_map(|fov| focus(fov, settings)));
+    findings.extend(facts.fovs.iter().filter_map(|fov| doubt(fov, settings)));
     findings.extend(facts.fovs.iter().filter_map(|fov| drift(fov, settings)));
     findings.extend(disk(facts, settings));
     findings.extend(shares(facts, settings));
@@ -228,16 +235,30 @@ fn stalls(fovs: &[FovFacts], settings: &AlertSettings) -> Vec<(Key, Finding)> {
 }
 
 fn focus(fov: &FovFacts, settings: &AlertSettings) -> Option<(Key, Finding)> {
-    let (blurred, recent) = fov.blurred;
-    if recent < LEAST_FRAMES {
-        return None;
-    }
-    let share = blurred as f64 / recent as f64;
-    let limit = settings.blurred_share;
-    let finding = between(share >= limit, share >= limit * EASE, || {
+    let finding = too_many(fov.blurred, settings.blurred_share, |blurred, recent| {
         format!("Field {}: {blurred} of its newest {recent} frames are out of focus. Refocus it.", fov.name)
     })?;
     Some(((Rule::FocusLost, fov.name.clone()), finding))
+}
+
+fn doubt(fov: &FovFacts, settings: &AlertSettings) -> Option<(Key, Finding)> {
+    let finding = too_many(fov.doubted, settings.doubted_share, |doubted, recent| {
+        format!(
+            "Field {}: the finder is in doubt about {doubted} of its newest {recent} frames. Look at the outlines; cells may be smaller than \
+             instrument.cell_diameter_um says, or the instrument new to the network.",
+            fov.name
+        )
+    })?;
+    Some(((Rule::FinderDoubts, fov.name.clone()), finding))
+}
+
+/// Whether so many of the newest frames are a share past, or between, its limits; `text` says how many of how many.
+fn too_many((found, recent): (i64, i64), limit: f64, text: impl FnOnce(i64, i64) -> String) -> Option<Finding> {
+    if recent < LEAST_FRAMES {
+        return None;
+    }
+    let share = found as f64 / recent as f64;
+    between(share >= limit, share >= limit * EASE, || text(found, recent))
 }
 
 fn drift(fov: &FovFacts, settings: &AlertSettings) -> Option<(Key, Finding)> {

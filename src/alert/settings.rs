@@ -23,6 +23,8 @@ pub struct AlertSettings {
     pub disk_low_time: Duration,
     /// Share of a field's newest frames out of focus that is too much, 0..1.
     pub blurred_share: f64,
+    /// Share of a field's newest frames about which the network that finds cells is in doubt that is too much, 0..1.
+    pub doubted_share: f64,
     /// Change of a field's background light, as a share of what it was at first, that is too much.
     pub light_change: f64,
     /// Share of withheld scores among the newest frames that is too much, 0..1.
@@ -53,6 +55,7 @@ impl Default for AlertSettings {
             disk_low_bytes: 5_000_000_000,
             disk_low_time: Duration::from_hours(6),
             blurred_share: 0.5,
+            doubted_share: 0.5,
             light_change: 0.3,
             withheld_share: 0.5,
             failed_share: 0.2,

@@ -157,7 +157,7 @@ pub fn find_in_maps<S: Sight>(
     let segmented = segmented(picture, maps, |places| sight.again(picture, places, maps))?;
     match segmented {
         Some(segmented) => describe_all(frame, settings, &segmented, sight.draws().then_some((picture, sight))),
-        None => Ok(FoundCells { verdict: FrameVerdict::WrongKind, cells: Vec::new() }),
+        None => Ok(FoundCells { verdict: FrameVerdict::WrongKind, in_doubt: false, cells: Vec::new() }),
     }
 }
 
@@ -198,13 +198,15 @@ fn describe_all<S: Sight>(
     segmented: &Segmented,
     near: Option<(&WorkingPicture, &S)>,
 ) -> Result<FoundCells, S::Error> {
+    let in_doubt = segmented.sureness.is_some_and(verdict::is_doubt);
+    let none = |verdict| Ok(FoundCells { verdict, in_doubt, cells: Vec::new() });
     let verdict = verdict::judge(frame, segmented);
     if verdict != FrameVerdict::Usable {
-        return Ok(FoundCells { verdict, cells: Vec::new() });
+        return none(verdict);
     }
     let windows = segmented.labels.windows();
     if windows.len() > settings.max_cells {
-        return Ok(FoundCells { verdict: FrameVerdict::TooDense, cells: Vec::new() });
+        return none(FrameVerdict::TooDense);
     }
     let near = near.filter(|_| segmented.scale >= close_up::FINER);
     let near = near.map(|(picture, sight)| (CloseUps::new(frame, picture, segmented), sight));
@@ -228,11 +230,11 @@ fn describe_all<S: Sight>(
     let median_area_um2 = verdict::median_area_um2(&cells);
     tracing::debug!(cells = cells.len(), agreement, median_area_um2, "which side is brighter, and how large cells are");
     if relief::is_relief(&sides) || verdict::are_too_small(cells.len(), median_area_um2) {
-        return Ok(FoundCells { verdict: FrameVerdict::WrongKind, cells: Vec::new() });
+        return none(FrameVerdict::WrongKind);
     }
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
     let verdict = if cells.is_empty() { FrameVerdict::Empty } else { FrameVerdict::Usable };
-    Ok(FoundCells { verdict, cells })
+    Ok(FoundCells { verdict, in_doubt, cells })
 }
 
 /// Outline, shape and light of the largest connected part of a mask that somebody else made, its holes filled; `None` when

@@ -95,7 +95,8 @@ fn draw(
         let out = out.join(name);
         let png = picture::rgb_png(width, height, rgb)?;
         std::fs::write(&out, png).with_context(|| format!("write {}", out.display()))?;
-        super::say(&format!("{}: {} cells, {:?}", out.display(), found.cells.len(), found.verdict))?;
+        let doubt = if found.in_doubt { ", in doubt" } else { "" };
+        super::say(&format!("{}: {} cells, {:?}{doubt}", out.display(), found.cells.len(), found.verdict))?;
     }
     Ok(())
 }

@@ -178,6 +178,7 @@ impl Recorder {
             pixel_size: found.pixel_size,
             quality: found.quality,
             verdict: found.cells.verdict,
+            in_doubt: found.cells.in_doubt,
             cells,
             linker_state,
         };

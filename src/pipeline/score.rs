@@ -100,7 +100,11 @@ mod tests {
             pixel_size: PixelSize::PAPER,
             pixel_size_contradicted: false,
             quality: FrameQuality { background_counts: 1000.0, evenness: 1.0, focus: 1.0, saturated_share: 0.0 },
-            cells: FoundCells { verdict: FrameVerdict::Usable, cells: crops.iter().map(cell).collect() },
+            cells: FoundCells {
+                verdict: FrameVerdict::Usable,
+                in_doubt: false,
+                cells: crops.iter().map(cell).collect(),
+            },
         };
         let beats = Counter::new(0);
         let in_parts = describe(&mut model, &mut found, || beats.set(beats.get() + 1)).unwrap();

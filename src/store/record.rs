@@ -69,6 +69,8 @@ pub struct FrameRecord {
     pub quality: FrameQuality,
     /// Whether its cells can be believed.
     pub verdict: FrameVerdict,
+    /// Whether the network that finds cells was in doubt about it.
+    pub in_doubt: bool,
     /// Its cells in their order.
     pub cells: Vec<CellRecord>,
     /// The tracker's memory after this frame, JSON; `None` when the frame was not linked.
@@ -400,7 +402,7 @@ async fn finish_frame(
     sqlx::query(
         "UPDATE frames SET state = 'done', reason = NULL, code = NULL, committed_unix_ms = ?2, run_id = ?3, width_px = ?4,
                 height_px = ?5, pixel_size_um = ?6, background_counts = ?7, evenness = ?8, focus = ?9,
-                saturated_share = ?10, verdict = ?11, linked = ?12
+                saturated_share = ?10, verdict = ?11, linked = ?12, in_doubt = ?13
          WHERE frame_id = ?1",
     )
     .bind(record.frame.0)
@@ -415,6 +417,7 @@ async fn finish_frame(
     .bind(record.quality.saturated_share)
     .bind(verdict_name(record.verdict))
     .bind(record.linker_state.is_some())
+    .bind(record.in_doubt)
     .execute(&mut *tx)
     .await
     .map_err(doing("finish a frame"))?;

@@ -18,7 +18,8 @@ statements! {
     FRAMES = "
         SELECT frames.frame_id, frames.fov_id, fields_of_view.name AS fov, sources.path, frames.plane_index,
             frames.time_index, frames.linked, frames.run_id, frames.width_px, frames.height_px, frames.pixel_size_um,
-            frames.background_counts, frames.evenness, frames.focus, frames.saturated_share, frames.verdict
+            frames.background_counts, frames.evenness, frames.focus, frames.saturated_share, frames.verdict,
+            frames.in_doubt
         FROM frames
         JOIN fields_of_view ON fields_of_view.fov_id = frames.fov_id
         JOIN sources ON sources.source_id = frames.source_id
@@ -218,6 +219,7 @@ fn frame(row: &SqliteRow) -> Result<StoredFrame, sqlx::Error> {
             ("focus", real(13)?),
             ("saturated_share", real(14)?),
             ("verdict", row.try_get::<Option<String>, _>(15)?.unwrap_or_default()),
+            ("in_doubt", row.try_get::<bool, _>(16)?.to_string()),
         ],
     })
 }
@@ -259,7 +261,7 @@ pub fn frame_result(
     size_px: (usize, usize),
     pixel_size: PixelSize,
     quality: &FrameQuality,
-    verdict: FrameVerdict,
+    (verdict, in_doubt): (FrameVerdict, bool),
 ) -> ResultRow {
     vec![
         ("width_px", size_px.0.to_string()),
@@ -270,6 +272,7 @@ pub fn frame_result(
         ("focus", real(quality.focus)),
         ("saturated_share", real(quality.saturated_share)),
         ("verdict", verdict_name(verdict).to_owned()),
+        ("in_doubt", in_doubt.to_string()),
     ]
 }
 

@@ -208,12 +208,14 @@ async fn every_rule_is_raised_once_and_cleared_once_from_what_the_database_says(
     // Everything goes wrong at once; a second keeper (a restart) raises nothing twice.
     let newest = frame_id(1, kept.scale.times - 10);
     for sql in [
-        // s01 loses focus, s02 its light, s03 has been silent for an hour, the newest frames fail, most scores are withheld.
+        // s01 loses focus, s02 its light, s03 has been silent for an hour, the finder doubts s04, the newest frames fail, most scores are
+        // withheld.
         format!("UPDATE frames SET verdict = 'out_of_focus' WHERE fov_id = 1 AND frame_id > {newest}"),
         format!(
             "UPDATE frames SET background_counts = background_counts * 0.5 WHERE fov_id = 2 AND frame_id > {newest}"
         ),
         "UPDATE frames SET first_seen_unix_ms = first_seen_unix_ms - 3600000 WHERE fov_id = 3".to_owned(),
+        format!("UPDATE frames SET in_doubt = 1 WHERE fov_id = 4 AND frame_id > {newest}"),
         "UPDATE frames SET state = 'failed', code = 'source_truncated' WHERE fov_id = 9 AND frame_id > 46000"
             .to_owned(),
         "UPDATE frames SET state = 'failed', code = 'source_truncated' WHERE fov_id = 8 AND frame_id > 46000"
@@ -230,6 +232,7 @@ async fn every_rule_is_raised_once_and_cleared_once_from_what_the_database_says(
         "disk_low",
         "drift s02",
         "failures_rising",
+        "finder_doubts s04",
         "focus_lost s01",
         "folder_gone",
         "stage_silent infer",
@@ -243,6 +246,7 @@ async fn every_rule_is_raised_once_and_cleared_once_from_what_the_database_says(
     // And well again.
     for sql in [
         "UPDATE frames SET verdict = 'usable' WHERE verdict = 'out_of_focus'".to_owned(),
+        "UPDATE frames SET in_doubt = 0".to_owned(),
         format!("UPDATE frames SET background_counts = background_counts * 2 WHERE fov_id = 2 AND frame_id > {newest}"),
         "UPDATE frames SET first_seen_unix_ms = first_seen_unix_ms + 3600000 WHERE fov_id = 3".to_owned(),
         "UPDATE frames SET state = 'done', code = NULL WHERE fov_id IN (8, 9)".to_owned(),

@@ -9,6 +9,7 @@ fn fov(name: &str, silent_s: u64) -> FovFacts {
         silent: Duration::from_secs(silent_s),
         pace: Some((MINUTE, 19)),
         blurred: (0, 10),
+        doubted: (0, 10),
         light: Some(1.0),
         done: 100,
     }
@@ -71,6 +72,8 @@ fn a_value_that_trembles_around_the_limit_gives_one_alert() {
 fn focus_light_and_failures_have_their_limits() {
     let blurred = |blurred: i64| with_fovs(&[FovFacts { blurred: (blurred, 10), ..fov("s01", 5) }]);
     assert_eq!(follow(&[blurred(4), blurred(5), blurred(4), blurred(2)]), ["+focus_lost s01", "-focus_lost s01"]);
+    let doubted = |doubted: i64| with_fovs(&[FovFacts { doubted: (doubted, 10), ..fov("s01", 5) }]);
+    assert_eq!(follow(&[doubted(4), doubted(5), doubted(4), doubted(2)]), ["+finder_doubts s01", "-finder_doubts s01"]);
     let light = |light: f64| with_fovs(&[FovFacts { light: Some(light), ..fov("s01", 5) }]);
     assert_eq!(follow(&[light(1.2), light(0.69), light(0.76), light(0.9)]), ["+drift s01", "-drift s01"]);
     let young = with_fovs(&[FovFacts { light: Some(0.2), done: 10, ..fov("s01", 5) }]);
@@ -128,6 +131,7 @@ fn names_are_frozen() {
             "folder_gone",
             "disk_low",
             "focus_lost",
+            "finder_doubts",
             "drift",
             "withheld_high",
             "failures_rising",

@@ -180,12 +180,12 @@ fn a_network_in_doubt_is_believed_only_where_it_sees_substrate() {
         let frame = frame::correct(plane(720, 640, cells, 0.8), PixelSize::PAPER);
         let sight = Unsure { depth, is_everywhere };
         let Ok(found) = find_by_network(&frame, &DetectSettings::new(PixelSize::PAPER), &sight, &|| {});
-        (found.verdict, found.cells.len())
+        (found.verdict, found.in_doubt, found.cells.len())
     };
-    assert_eq!(found(0.9, false), (FrameVerdict::Usable, SCENE.len()));
-    assert_eq!(found(0.65, false), (FrameVerdict::Usable, SCENE.len()));
-    assert_eq!(found(0.9, true), (FrameVerdict::Usable, layer.len()));
-    assert_eq!(found(0.65, true), (FrameVerdict::WrongKind, 0));
+    assert_eq!(found(0.9, false), (FrameVerdict::Usable, false, SCENE.len()));
+    assert_eq!(found(0.65, false), (FrameVerdict::Usable, true, SCENE.len()));
+    assert_eq!(found(0.9, true), (FrameVerdict::Usable, false, layer.len()));
+    assert_eq!(found(0.65, true), (FrameVerdict::WrongKind, true, 0));
 }
 
 #[test]

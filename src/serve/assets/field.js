@@ -100,7 +100,7 @@ export function field(root, context, [fovId, frameId]) {
     shown = frame.frame_id;
     swap(title, `t${frame.time_index ?? "?"}`);
     newest.hidden = !frameId || frame.frame_id === fov.newest_frame_id;
-    told.textContent = [frame.acquired_unix_ms ?? frame.committed_unix_ms ? moment(frame.acquired_unix_ms ?? frame.committed_unix_ms) : null, frame.verdict && words(frame.verdict), frame.channel].filter(Boolean).join(" · ");
+    told.textContent = [frame.acquired_unix_ms ?? frame.committed_unix_ms ? moment(frame.acquired_unix_ms ?? frame.committed_unix_ms) : null, frame.verdict && words(frame.verdict), frame.in_doubt ? "the finder is in doubt" : null, frame.channel].filter(Boolean).join(" · ");
     if (changed) picture.show(frame);
     if (frame.state === "failed") picture.say(`Failed: ${words(frame.code)}`, `${frame.path}${frame.reason ? ` — ${frame.reason}` : ""}`);
     swap(cells, cellTable(frame.cells));

@@ -81,6 +81,7 @@ const CODES = {
   folder_gone: "Folder gone",
   disk_low: "Disk low",
   focus_lost: "Focus lost",
+  finder_doubts: "Finder in doubt",
   drift: "Drift",
   withheld_high: "Many scores withheld",
   failures_rising: "Failures rising",

@@ -82,6 +82,7 @@ async fn filled(store: &Store) -> (BundleId, RunId) {
                 pixel_size: PixelSize::PAPER,
                 quality,
                 verdict: FrameVerdict::Usable,
+                in_doubt: time == 1,
                 cells,
                 linker_state: Some("{}".to_owned()),
             };
@@ -109,6 +110,8 @@ async fn facts_of_a_session_become_its_certificate() {
     assert_eq!((facts.cells.cells, facts.cells.scored, facts.cells.without_score), (21, 7, 7));
     assert_eq!(facts.cells.withheld.get("out_of_domain"), Some(&7));
     assert_eq!(facts.cells.frame_verdicts.get("usable"), Some(&7));
+    let doubted = sqlx::query_scalar("SELECT count(*) FROM ledger_view WHERE in_doubt = 1");
+    assert_eq!(doubted.fetch_one(store.readers()).await.ok(), Some(2_i64), "the second frame of either field");
     assert_eq!((facts.runs.len(), facts.runs[0].run, facts.runs[0].frames), (1, run.0, 7));
     assert_eq!(facts.runs[0].bundle.as_ref().map(|it| it.name.as_str()), Some("simulated"));
     assert_eq!((facts.unplaced.len(), facts.unplaced[0].reason.as_str()), (1, "not_a_picture"));

@@ -15,7 +15,7 @@ macro_rules! frame_rows {
                 frames.time_index, frames.channel, frames.z_index, frames.state, frames.reason, frames.code,
                 frames.attempts, frames.first_seen_unix_ms, frames.closed_unix_ms, frames.committed_unix_ms,
                 frames.acquired_unix_ms, frames.width_px, frames.height_px, frames.pixel_size_um,
-                frames.background_counts, frames.evenness, frames.focus, frames.saturated_share, frames.verdict
+                frames.background_counts, frames.evenness, frames.focus, frames.saturated_share, frames.verdict, frames.in_doubt
             FROM frames
             JOIN sources ON sources.source_id = frames.source_id
             LEFT JOIN fields_of_view ON fields_of_view.fov_id = frames.fov_id
@@ -110,6 +110,7 @@ pub struct FrameDetail {
     pub focus: Option<f64>,
     pub saturated_share: Option<f64>,
     pub verdict: Option<String>,
+    pub in_doubt: bool,
 }
 
 /// Where a frame's pixels lie: what is needed to read them again.

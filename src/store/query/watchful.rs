@@ -24,6 +24,8 @@ statements! {
         SELECT fov.fov_id, fov.name,
             (SELECT count(*) FROM (SELECT verdict FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id
                 ORDER BY time_index DESC LIMIT ?2) WHERE verdict = 'out_of_focus') AS blurred,
+            (SELECT count(*) FROM (SELECT in_doubt FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id
+                ORDER BY time_index DESC LIMIT ?2) WHERE in_doubt = 1) AS doubted,
             (SELECT count(*) FROM (SELECT verdict FROM frames WHERE state = 'done' AND frames.fov_id = fov.fov_id
                 ORDER BY time_index DESC LIMIT ?2)) AS recent,
             (SELECT avg(background_counts) FROM (SELECT background_counts FROM frames
@@ -81,6 +83,8 @@ pub struct RecentQuality {
     pub name: String,
     /// Newest frames that are out of focus.
     pub blurred: i64,
+    /// Newest frames about which the network that finds cells was in doubt.
+    pub doubted: i64,
     /// Newest frames looked at.
     pub recent: i64,
     /// Mean background of the newest frames, counts.
