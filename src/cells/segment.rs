@@ -42,7 +42,7 @@ pub(super) struct Segmented {
     pub(super) covered: f64,
     /// Where cells lie against each other, as far as a network can be asked about them again.
     pub(super) crowds: Vec<Place>,
-    /// How sure a network is of what it found, 0..=2; `None` when none was asked, or it cannot say.
+    /// How sure a network is of the middles of what it found, 0..=1; `None` when none was asked, or it cannot say.
     pub(super) sureness: Option<f64>,
     /// Logit of the inside, `[height, width]`, when a network gave it.
     pub(super) inside: Option<Vec<f32>>,
