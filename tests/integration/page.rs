@@ -74,10 +74,8 @@ async fn every_view_is_whole_at_both_widths_and_schemes() {
                 assert_eq!(unnamed, 0, "{name}: links, buttons or pictures without a name");
                 let faint = browser.ask(CONTRAST);
                 assert_eq!(faint, serde_json::json!([]), "{name}, {scheme}: text with too little contrast");
+                browser.wait_until(PICTURES);
                 if let Some(folder) = &kept {
-                    browser.wait_until(
-                        "[...document.images].every((image) => image.loading === 'lazy' || image.complete)",
-                    );
                     std::fs::write(folder.join(format!("{name}-{width_px}-{scheme}.png")), browser.picture()).unwrap();
                 }
             }
@@ -86,6 +84,13 @@ async fn every_view_is_whole_at_both_widths_and_schemes() {
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
     server.stop().await;
 }
+
+/// Whether every picture is there, of those that wait until they come into sight those that are in sight.
+const PICTURES: &str = "[...document.images].filter((image) => {
+    const { top, left, right } = image.getBoundingClientRect();
+    const strip = image.closest('.strip')?.getBoundingClientRect() ?? { left: 0, right: innerWidth };
+    return image.loading !== 'lazy' || (top < innerHeight && left >= strip.left && right <= strip.right);
+}).every((image) => image.complete && image.naturalWidth > 0)";
 
 /// Text whose contrast to the page is below 4.5 : 1 (the colours of text are few, so classes stand for them).
 const CONTRAST: &str = "(() => {
