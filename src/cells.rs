@@ -135,9 +135,16 @@ pub struct Cell {
 pub struct FoundCells {
     /// Whether `cells` can be believed, and if not, why.
     pub verdict: FrameVerdict,
-    /// Whether the network is unsure of the middles of what it saw: the instrument may be new to it, cells much smaller than the hint, or
-    /// the picture of another kind. The classical chain never is.
+    /// Whether there are cells although the network is unsure of the middles of what it saw: the instrument may be new to it, or cells much
+    /// smaller than the hint. The classical chain never is.
     pub in_doubt: bool,
     /// The cells, ordered by centroid `y`, then `x`, so that the order never depends on the method.
     pub cells: Vec<Cell>,
+}
+
+impl FoundCells {
+    /// No cells, and why.
+    fn none(verdict: FrameVerdict) -> Self {
+        Self { verdict, in_doubt: false, cells: Vec::new() }
+    }
 }

@@ -134,13 +134,11 @@ pub fn find_by_network<S: Sight>(
     find_in_maps(frame, settings, (&picture, &maps), sight)
 }
 
-/// Whether the usual cell of a look (the upper one of two in the middle) is smaller than under a fitting hint, or there is none.
+/// Whether the usual cell of a look is smaller than under a fitting hint, or there is none.
 fn are_small(picture: &WorkingPicture, maps: &Maps) -> bool {
     let Some(found) = maps::segment(picture, maps) else { return false };
-    let mut areas: Vec<usize> = found.labels.areas().into_iter().skip(1).filter(|area| *area > 0).collect();
-    let middle = areas.len() / 2;
     let hinted = std::f64::consts::FRAC_PI_4 * picture.diameter_px * picture.diameter_px;
-    areas.is_empty() || (*areas.select_nth_unstable(middle).1 as f64) < FITTING * hinted
+    (found.labels.usual_area() as f64) < FITTING * hinted
 }
 
 /// As [`find`], from what the finder's network said of the frame's [`working_picture`]. Maps that do not belong to it give
@@ -157,7 +155,7 @@ pub fn find_in_maps<S: Sight>(
     let segmented = segmented(picture, maps, |places| sight.again(picture, places, maps))?;
     match segmented {
         Some(segmented) => describe_all(frame, settings, &segmented, sight.draws().then_some((picture, sight))),
-        None => Ok(FoundCells { verdict: FrameVerdict::WrongKind, in_doubt: false, cells: Vec::new() }),
+        None => Ok(FoundCells::none(FrameVerdict::WrongKind)),
     }
 }
 
@@ -198,15 +196,13 @@ fn describe_all<S: Sight>(
     segmented: &Segmented,
     near: Option<(&WorkingPicture, &S)>,
 ) -> Result<FoundCells, S::Error> {
-    let in_doubt = segmented.sureness.is_some_and(verdict::is_doubt);
-    let none = |verdict| Ok(FoundCells { verdict, in_doubt, cells: Vec::new() });
     let verdict = verdict::judge(frame, segmented);
     if verdict != FrameVerdict::Usable {
-        return none(verdict);
+        return Ok(FoundCells::none(verdict));
     }
     let windows = segmented.labels.windows();
     if windows.len() > settings.max_cells {
-        return none(FrameVerdict::TooDense);
+        return Ok(FoundCells::none(FrameVerdict::TooDense));
     }
     let near = near.filter(|_| segmented.scale >= close_up::FINER);
     let near = near.map(|(picture, sight)| (CloseUps::new(frame, picture, segmented), sight));
@@ -230,10 +226,13 @@ fn describe_all<S: Sight>(
     let median_area_um2 = verdict::median_area_um2(&cells);
     tracing::debug!(cells = cells.len(), agreement, median_area_um2, "which side is brighter, and how large cells are");
     if relief::is_relief(&sides) || verdict::are_too_small(cells.len(), median_area_um2) {
-        return none(FrameVerdict::WrongKind);
+        return Ok(FoundCells::none(FrameVerdict::WrongKind));
     }
     cells.sort_by(|a, b| a.centroid.y.total_cmp(&b.centroid.y).then(a.centroid.x.total_cmp(&b.centroid.x)));
-    let verdict = if cells.is_empty() { FrameVerdict::Empty } else { FrameVerdict::Usable };
+    if cells.is_empty() {
+        return Ok(FoundCells::none(FrameVerdict::Empty));
+    }
+    let in_doubt = segmented.sureness.is_some_and(verdict::is_doubt);
     Ok(FoundCells { verdict, in_doubt, cells })
 }
 

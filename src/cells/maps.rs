@@ -130,7 +130,7 @@ fn hills(picture: &WorkingPicture, maps: &CellMaps) -> Option<Segmented> {
         scale: picture.scale,
         labels,
         unparted,
-        covered: mask.area() as f64 / mask.inside.len().max(1) as f64,
+        covered: mask.share(),
         crowds: apart(crowds.into_iter()),
         sureness: sureness(maps),
         inside: Some(inside.values),

@@ -54,6 +54,11 @@ impl Mask {
         self.inside.iter().map(|&v| usize::from(v)).sum()
     }
 
+    /// Share of the pixels that is inside, 0..=1.
+    pub(super) fn share(&self) -> f64 {
+        self.area() as f64 / self.inside.len().max(1) as f64
+    }
+
     /// All pixels within `radius` px of the set.
     pub(super) fn widened(&self, radius: f32) -> Self {
         if radius >= FURTHEST_STEPS {
@@ -397,6 +402,13 @@ impl Labels {
             areas[label as usize] += 1;
         }
         areas
+    }
+
+    /// The area that half of the labels exceed (the upper one of two in the middle), px; 0 without labels.
+    pub(super) fn usual_area(&self) -> usize {
+        let mut areas: Vec<usize> = self.areas().into_iter().skip(1).filter(|area| *area > 0).collect();
+        let middle = areas.len() / 2;
+        if areas.is_empty() { 0 } else { *areas.select_nth_unstable(middle).1 }
     }
 }
 

@@ -57,7 +57,7 @@ pub(super) fn segment(relative: &[f32], width: usize, height: usize, diameter_px
     let light = Grid::shrunk(relative, width, height, factor).smoothed(0.7);
     let texture = Texture::of(&light, diameter);
     let rough = texture.rough_mask(diameter);
-    let covered = rough.area() as f64 / rough.inside.len().max(1) as f64;
+    let covered = rough.share();
     let edges = light.gradient();
     let strongest = membrane::strongest(&edges);
     let parts = rough.parts();

@@ -31,10 +31,7 @@ const USUAL_SHARE: f32 = 2.0;
 /// Gives the sheets among the cells of `picture` to the cells that they hang on. `area` is the hinted cell's, px.
 pub(super) fn join_sheets(cells: &mut Labels, picture: &WorkingPicture, area: f32) {
     let windows = cells.windows();
-    let mut areas: Vec<usize> = windows.iter().map(|window| window.area).collect();
-    areas.sort_unstable();
-    let usual = areas.get(areas.len() / 2).map_or(0.0, |area| *area as f32);
-    let largest = (LARGEST_SHARE * area).min(USUAL_SHARE * usual);
+    let largest = (LARGEST_SHARE * area).min(USUAL_SHARE * cells.usual_area() as f32);
     let with_its_cell = |sheet: &Window| {
         let label = hangs_on(sheet, cells)?;
         let cell = windows.iter().find(|window| window.label == label)?;

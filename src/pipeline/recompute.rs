@@ -75,8 +75,7 @@ impl Recomputer {
     ) -> Result<Recomputed, RecomputeError> {
         let mut found = find_cells(path, stored.plane_index, &optics)?;
         let verdict = found.cells.verdict;
-        let judged = (verdict, found.cells.in_doubt);
-        let frame = frame_result(found.size_px, found.pixel_size, &found.quality, judged);
+        let frame = frame_result(found.size_px, found.pixel_size, &found.quality, &found.cells);
         let inferences = describe(&mut self.model, &mut found, || ())
             .map_err(|(code, reason)| RecomputeError::Model { code, reason })?;
         let settings = track.at(found.pixel_size);

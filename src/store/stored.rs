@@ -5,7 +5,7 @@
 use super::query::statements;
 use super::record::{CellRecord, latent_bytes, outline_bytes, verdict_name};
 use super::{StoreError, doing};
-use crate::cells::FrameVerdict;
+use crate::cells::FoundCells;
 use crate::frame::FrameQuality;
 use crate::id::{BundleId, FovId, FrameId, RunId, SessionId, TimeIndex};
 use crate::units::PixelSize;
@@ -261,7 +261,7 @@ pub fn frame_result(
     size_px: (usize, usize),
     pixel_size: PixelSize,
     quality: &FrameQuality,
-    (verdict, in_doubt): (FrameVerdict, bool),
+    cells: &FoundCells,
 ) -> ResultRow {
     vec![
         ("width_px", size_px.0.to_string()),
@@ -271,8 +271,8 @@ pub fn frame_result(
         ("evenness", real(quality.evenness)),
         ("focus", real(quality.focus)),
         ("saturated_share", real(quality.saturated_share)),
-        ("verdict", verdict_name(verdict).to_owned()),
-        ("in_doubt", in_doubt.to_string()),
+        ("verdict", verdict_name(cells.verdict).to_owned()),
+        ("in_doubt", cells.in_doubt.to_string()),
     ]
 }
 

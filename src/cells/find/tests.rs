@@ -185,7 +185,9 @@ fn a_network_in_doubt_is_believed_only_where_it_sees_substrate() {
     assert_eq!(found(0.9, false), (FrameVerdict::Usable, false, SCENE.len()));
     assert_eq!(found(0.65, false), (FrameVerdict::Usable, true, SCENE.len()));
     assert_eq!(found(0.9, true), (FrameVerdict::Usable, false, layer.len()));
-    assert_eq!(found(0.65, true), (FrameVerdict::WrongKind, true, 0));
+    assert_eq!(found(0.65, true), (FrameVerdict::WrongKind, false, 0));
+    // Nothing believable in what it half sees: that is no doubt about cells.
+    assert_eq!(found(0.3, false), (FrameVerdict::Empty, false, 0));
 }
 
 #[test]
